@@ -1,0 +1,101 @@
+// The host side: what the daemon asks of whatever runs domains.
+//
+// Implemented by hypervisor/process (confined Linux processes) and hypervisor/xen. Single-threaded: all calls and all
+// observer calls happen on the daemon's event loop thread (hypervisor/event_loop.h). Nothing here blocks for longer
+// than starting a domain takes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace librettos::hypervisor {
+
+using DomainId = uint32_t;
+
+enum class DomainKind { kServer, kGuest };
+
+struct DomainConfig {
+  std::string name;                    // Resource name, e.g. "guests/web"; for people and logs.
+  DomainKind kind = DomainKind::kGuest;
+  std::string image;                   // Path of the binary (process) or ELF image (Xen). Empty: the built-in one.
+  std::vector<std::string> arguments;  // The domain's command line.
+  std::string files;                   // Host directory that the domain may read; empty: none.
+};
+
+// How a domain ended.
+struct DomainExit {
+  bool orderly = false;     // It ended by itself with status 0.
+  std::string description;  // "killed by signal 9", "exit status 3", "disappeared"
+};
+
+struct NicConfig {
+  std::string interface;          // TAP interface, made if it does not exist. (Xen: PCI address.)
+  std::string network_namespace;  // Path such as /run/netns/wire; empty: the daemon's own.
+  std::string bridge;             // Bridge to put a new TAP into; empty: none.
+};
+
+struct NicInfo {
+  std::string address;  // 02:…
+  uint32_t mtu = 0;
+};
+
+class DomainObserver {
+ public:
+  virtual ~DomainObserver() = default;
+  virtual void OnDomainExit(DomainId domain, const DomainExit& exit) = 0;
+  // The domain's platform is connected (after a start, or after a restart of the daemon) and has declared all it holds.
+  virtual void OnDomainConnected(DomainId domain) = 0;
+  // The domain gave the device back.
+  virtual void OnDeviceReturned(DomainId domain, const std::string& nic) = 0;
+  // A domain broke a rule of the platform or of the registry; `reason` is for people.
+  virtual void OnDomainViolation(DomainId domain, const std::string& reason) = 0;
+};
+
+class Hypervisor {
+ public:
+  virtual ~Hypervisor() = default;
+
+  // ---- Domains. A domain outlives the daemon.
+  virtual absl::StatusOr<DomainId> Create(const DomainConfig& config) = 0;
+  // Kills at once. OnDomainExit follows when it is really gone. NotFound if unknown.
+  virtual absl::Status Destroy(DomainId domain) = 0;
+  // Domains found running at start-up (from a previous daemon). They connect one by one.
+  virtual std::vector<std::pair<DomainId, std::string>> Adopted() const = 0;
+  // Next id that Create would use; the caller persists it, ids are never reused (SetNextId at start-up).
+  virtual void SetNextId(DomainId next) = 0;
+
+  // ---- Registry, as domain 0.
+  virtual void Write(absl::string_view path, absl::string_view value) = 0;
+  virtual absl::StatusOr<std::string> Read(absl::string_view path) = 0;
+  virtual std::vector<std::string> List(absl::string_view path) = 0;  // Names of children.
+  virtual void Remove(absl::string_view path) = 0;                      // With everything below.
+  // Lets `reader` read `path` and below (besides its owner).
+  virtual void AllowRead(absl::string_view path, DomainId reader) = 0;
+  // Lets only domain 0 write at and below `path`, though it lies in a domain's subtree.
+  virtual void Reserve(absl::string_view path) = 0;
+  // Called (on the loop, not from within the change) with each changed path below `prefix`; level-triggered.
+  virtual void Watch(absl::string_view prefix, std::function<void(const std::string& path)> callback) = 0;
+
+  // ---- NICs.
+  virtual absl::StatusOr<NicInfo> OpenNic(const std::string& nic, const NicConfig& config) = 0;
+  virtual absl::Status CloseNic(const std::string& nic) = 0;
+  // Gives the NIC to a domain. The daemon keeps what it needs to take it back after the domain's death.
+  // `address`: the hardware address that the domain is to use (a guest's own in direct mode); empty: the NIC's.
+  virtual absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) = 0;
+
+  // ---- Statistics: a copy of the domain's counter page (guest/platform/statistics.h), or Unavailable.
+  virtual absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) = 0;
+  virtual absl::StatusOr<uint64_t> Heartbeat(DomainId domain) = 0;  // Cheap.
+
+  virtual void SetObserver(DomainObserver* observer) = 0;
+};
+
+}  // namespace librettos::hypervisor
