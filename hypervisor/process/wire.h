@@ -1,8 +1,8 @@
 // Messages between the daemon and a process domain, one SOCK_SEQPACKET packet each.
 //
-// Both sides run on one host: no byte order, but a version in the hello. The daemon trusts nothing that a domain
-// sends: sizes, types, path characters and descriptor counts are checked, a violation disconnects and is counted.
-// A domain trusts its daemon. The protocol is described in docs/protocols.md.
+// Both sides run on one host: no byte order, but a version in the hello. The daemon trusts nothing that a
+// domain sends: sizes, types, path characters and descriptor counts are checked, a violation disconnects and
+// is counted. A domain trusts its daemon. The protocol is described in docs/protocols.md.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@ enum class WireType : uint16_t {
   kMapReply,   // id of the request; a: Error; b: size in bytes; descriptor: memfd.
   kBindReply,  // id; a: Error; descriptors: [to signal the peer, to wait for the peer]
   kDevice,     // path: NIC name; a: DeviceKind; b: MTU; value: 6 bytes of address; descriptor.
+  kSynced,     // path: of a kWatch; all keys at and below it that exist were sent, after that kWatch.
   // Domain to daemon.
   kPublish = 64,  // path, value
   kRemove,        // path
