@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -30,11 +31,12 @@ class EventLoop {
   void Modify(int descriptor, uint32_t events);
   void Unwatch(int descriptor);  // Safe from within callbacks; no call for it follows.
   TimerId After(absl::Duration delay, std::function<void()> callback);
-  void Cancel(TimerId timer);    // Unknown and fired timers are ignored.
+  void Cancel(TimerId timer);  // Unknown and fired timers are ignored.
 
   // Any thread. Runs `closure` on the loop thread, in order of posting.
   void Post(std::function<void()> closure) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Any other thread: runs `closure` on the loop thread and waits for it.
+  // Any other thread: runs `closure` on the loop thread and waits for it. The loop must be running (what was
+  // posted before Loop returns is still run; afterwards nobody would).
   void Run(const std::function<void()>& closure);
 
   void Loop();  // Until Stop.
@@ -43,14 +45,17 @@ class EventLoop {
  private:
   EventLoop() = default;
   struct Watched {
+    uint32_t generation = 0;  // Tells an event for an earlier watch of the same number from one for this.
     std::shared_ptr<std::function<void(uint32_t)>> callback;
   };
+  void RunTimers();
   void RunPosted() ABSL_LOCKS_EXCLUDED(mutex_);
   int NextTimeoutMs() const;
 
   int epoll_ = -1;
   int wake_ = -1;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_ = false;
+  uint32_t generation_ = 0;
   std::map<int, Watched> watched_;
   TimerId next_timer_ = 1;
   std::map<std::pair<int64_t, TimerId>, std::function<void()>> timers_;  // By due time, monotonic ns.

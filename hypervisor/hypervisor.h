@@ -23,23 +23,23 @@ using DomainId = uint32_t;
 enum class DomainKind { kServer, kGuest };
 
 struct DomainConfig {
-  std::string name;                    // Resource name, e.g. "guests/web"; for people and logs.
+  std::string name = {};                    // Resource name, e.g. "guests/web"; for people and logs.
   DomainKind kind = DomainKind::kGuest;
-  std::string image;                   // Path of the binary (process) or ELF image (Xen). Empty: the built-in one.
-  std::vector<std::string> arguments;  // The domain's command line.
-  std::string files;                   // Host directory that the domain may read; empty: none.
+  std::string image = {};                   // Path of the binary (process) or ELF image (Xen). Empty: the built-in one.
+  std::vector<std::string> arguments = {};  // The domain's command line.
+  std::string files = {};                   // Host directory that the domain may read; empty: none.
 };
 
 // How a domain ended.
 struct DomainExit {
   bool orderly = false;     // It ended by itself with status 0.
-  std::string description;  // "killed by signal 9", "exit status 3", "disappeared"
+  std::string description = {};  // "killed by signal 9", "exit status 3", "disappeared"
 };
 
 struct NicConfig {
-  std::string interface;          // TAP interface, made if it does not exist. (Xen: PCI address.)
-  std::string network_namespace;  // Path such as /run/netns/wire; empty: the daemon's own.
-  std::string bridge;             // Bridge to put a new TAP into; empty: none.
+  std::string interface = {};          // TAP interface, made if it does not exist. (Xen: PCI address.)
+  std::string network_namespace = {};  // Path such as /run/netns/wire; empty: the daemon's own.
+  std::string bridge = {};             // Bridge to put a new TAP into; empty: none.
 };
 
 struct NicInfo {
@@ -69,6 +69,8 @@ class Hypervisor {
   virtual absl::Status Destroy(DomainId domain) = 0;
   // Domains found running at start-up (from a previous daemon). They connect one by one.
   virtual std::vector<std::pair<DomainId, std::string>> Adopted() const = 0;
+  // Process id of the domain on the host, for people and tests; 0 if it has none (Xen) or is unknown.
+  virtual int32_t Pid(DomainId /*domain*/) const { return 0; }
   // Next id that Create would use; the caller persists it, ids are never reused (SetNextId at start-up).
   virtual void SetNextId(DomainId next) = 0;
 

@@ -1,8 +1,9 @@
 // The guest's end of a channel: owns the memory, offers it to servers, declares mode and leases in it.
 //
 // Several servers can be connected at once (the active one, a standby, an upgrade's successor). All have the
-// memory mapped; only the active one touches the rings. The guest signals the server that last proved to be active
-// (header word `server`, checked against the servers it was told of), and all of them while that is unknown.
+// memory mapped; only the active one touches the rings. The guest signals the server that last proved to be
+// active (header word `server`, checked against the servers it was told of), and all of them while that is
+// unknown.
 #pragma once
 
 #include "guest/channel/layout.h"
@@ -13,7 +14,7 @@ namespace librettos::channel {
 
 class GuestEndObserver {
  public:
-  virtual void OnChannelEvent() = 0;                       // A server signalled: frames, room, or a new server.
+  virtual void OnChannelEvent() = 0;  // A server signalled: frames, room, or a new server.
   virtual void OnServerChanged(DomainId server, uint32_t epoch) = 0;
 
  protected:
@@ -22,8 +23,9 @@ class GuestEndObserver {
 
 class GuestEnd {
  public:
-  // Allocates the region. `base` is the vif's directory, "/local/domain/<self>/device/vif/0". From then on follows
-  // the keys below `base`/backend/ and connects each server named there (docs/protocols.md, Connection).
+  // Allocates the region. `base` is the vif's directory, "/local/domain/<self>/device/vif/0". From then on
+  // follows the keys below `base`/backend/ and connects each server named there (docs/protocols.md,
+  // Connection).
   static Result<GuestEnd*> Create(Platform& platform, std::string_view base, const Geometry& geometry,
                                   GuestEndObserver* observer);
   virtual ~GuestEnd() = default;
@@ -31,7 +33,7 @@ class GuestEnd {
   virtual const Geometry& geometry() const = 0;
   virtual Producer<>& transmit(uint32_t pair) = 0;
   virtual Consumer<>& receive(uint32_t pair) = 0;
-  virtual void Signal(uint32_t pair) = 0;  // After Publish() or Commit() returned true.
+  virtual void Signal(uint32_t pair) = 0;      // After Publish() or Commit() returned true.
   virtual DomainId active_server() const = 0;  // 0: none seen yet.
   virtual uint32_t server_epoch() const = 0;
 

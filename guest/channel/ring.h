@@ -1,11 +1,15 @@
 // The two ends of one ring. See layout.h for the memory and the trust boundary.
 //
-// Index is a template parameter so that tests wrap 8-bit counters. The shared words stay 32 bits wide; only the
-// low bits of Index are compared.
+// An end that is not attached is an empty ring without room. After a violation an end answers false, 0 or
+// kProtocol for ever, and touches the ring no more. ArmEvent is then false, too: check violation() before
+// looking again. One thread at a time uses an end.
 //
-// Wake-ups: a side that wants to sleep publishes from which index of the other side on it wants an event, then
-// looks once more (ArmEvent returns false if there is work already). The other side, after publishing its index,
-// signals only if the wanted index was passed. No fixed delay, no event under load.
+// Index is a template parameter so that tests wrap 8-bit counters. The shared words stay 32 bits wide; only
+// the low bits of Index are compared.
+//
+// Wake-ups: a side that wants to sleep publishes from which index of the other side on it wants an event,
+// then looks once more (ArmEvent returns false if there is work already). The other side, after publishing
+// its index, signals only if the wanted index was passed. No fixed delay, no event under load.
 #pragma once
 
 #include <span>
@@ -20,14 +24,14 @@ namespace librettos::channel {
 // Why a channel was closed on the peer's account; each is counted.
 enum class Violation : uint8_t {
   kNone,
-  kIndexJump,        // An index moved back or by more than the ring holds.
+  kIndexJump,  // An index moved back or by more than the ring holds.
   kBadSlot,
-  kBadLength,        // 0, longer than a slot, or a frame over kMaxFrameBytes or shorter than an Ethernet header.
+  kBadLength,  // 0, longer than a slot, or a frame over kMaxFrameBytes or shorter than an Ethernet header.
   kBadFlags,
-  kBadOffload,       // Offsets outside the frame, or segmentation without checksum.
-  kEndlessChain,     // More than kMaxParts, or a chain that ends outside of what was published.
+  kBadOffload,    // Offsets outside the frame, or segmentation without checksum.
+  kEndlessChain,  // More than kMaxParts, or a chain that ends outside of what was published.
   kBadControl,
-  kBadHeader,        // Magic, version or geometry.
+  kBadHeader,  // Magic, version or geometry.
   kCount,
 };
 const char* ToString(Violation violation);
@@ -41,17 +45,17 @@ struct RingView {
   uint32_t slot_bytes = 0;
 };
 
-// A frame or control message looked at but not consumed. `header` is a private copy of its first bytes; `parts`
-// are what follows the copied header, still in shared memory (see Part).
+// A frame or control message looked at but not consumed. `header` is a private copy of its first bytes;
+// `parts` are what follows the copied header, still in shared memory (see Part).
 struct Received {
   static constexpr uint32_t kHeaderBytes = 192;
   bool control = false;
-  uint32_t length = 0;          // Whole frame.
-  uint32_t header_length = 0;   // min(length, kHeaderBytes)
+  uint32_t length = 0;         // Whole frame.
+  uint32_t header_length = 0;  // min(length, kHeaderBytes)
   uint32_t part_count = 0;
-  uint32_t entries = 0;         // Descriptors it takes.
+  uint32_t entries = 0;  // Descriptors it takes.
   Offload offload;
-  ControlMessage message;       // If control.
+  ControlMessage message;  // If control.
   alignas(8) std::byte header[kHeaderBytes];
   Part parts[kMaxParts];
 
@@ -68,9 +72,12 @@ class Producer {
   Violation Attach(const RingView& ring);
   // How many more entries fit now. Loads the consumer's index only if `needed` do not fit by the cached one.
   uint32_t Space(uint32_t needed);
-  uint32_t EntriesFor(uint32_t frame_bytes) const { return (frame_bytes + ring_.slot_bytes - 1) / ring_.slot_bytes; }
-  // Copies the frame into slots, not yet published. kAgain: no room (nothing was written). kInvalidArgument: empty
-  // or longer than kMaxFrameBytes or kMaxParts slots.
+  uint32_t EntriesFor(uint32_t frame_bytes) const {
+    return (frame_bytes + ring_.slot_bytes - 1) / ring_.slot_bytes;
+  }
+  // Copies the frame into slots, not yet published. kAgain: no room (nothing was written). kInvalidArgument:
+  // empty or longer than kMaxFrameBytes or kMaxParts slots, parts that do not add up, or an impossible
+  // offload. kProtocol: violation() says why. kUnavailable: not attached.
   Status Put(const OutFrame& frame);
   Status PutControl(const ControlMessage& message);
   // Publishes all that was put; true if the consumer wants to be signalled.
@@ -85,9 +92,9 @@ class Producer {
  private:
   Violation Refresh();
   RingView ring_;
-  Index head_ = 0;       // Next to write; published_ <= head_.
+  Index head_ = 0;  // Next to write; published_ <= head_.
   Index published_ = 0;
-  Index tail_ = 0;       // Cached consumer index.
+  Index tail_ = 0;  // Cached consumer index.
   Violation violation_ = Violation::kNone;
 };
 
@@ -99,8 +106,8 @@ class Consumer {
   // Looks at the next frame beyond those already looked at. False: none, or a violation (check violation()).
   // Frames looked at stay in the ring until Commit.
   bool Peek(Received& out);
-  // The effect of the oldest `entries` (sum of Received::entries) is done: frees them. True if the producer wants
-  // to be signalled for room.
+  // The effect of the oldest `entries` (sum of Received::entries) is done: frees them. True if the producer
+  // wants to be signalled for room.
   [[nodiscard]] bool Commit(uint32_t entries);
   // Forgets frames looked at but not committed: the next Peek starts with the oldest.
   void Rewind() { peeked_ = consumed_; }

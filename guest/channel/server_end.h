@@ -1,4 +1,5 @@
-// The server's end of a channel: maps a guest's memory, and once activated takes up the rings where they stand.
+// The server's end of a channel: maps a guest's memory, and once activated takes up the rings where they
+// stand.
 //
 // Life: Create (follows the guest's keys, maps, binds) -> connected() -> Activate(epoch) -> forwarding ->
 // Deactivate (hand-over) or Closed (violation, guest gone). All content is hostile.
@@ -21,8 +22,8 @@ class ServerEnd;
 
 class ServerEndObserver {
  public:
-  virtual void OnConnected(ServerEnd* end) = 0;      // Mapped and bound; can be activated.
-  virtual void OnChannelEvent(ServerEnd* end) = 0;   // The guest signalled.
+  virtual void OnConnected(ServerEnd* end) = 0;     // Mapped and bound; can be activated.
+  virtual void OnChannelEvent(ServerEnd* end) = 0;  // The guest signalled.
 
  protected:
   ~ServerEndObserver() = default;
@@ -39,16 +40,18 @@ class ServerEnd {
   virtual bool connected() const = 0;
   virtual bool active() const = 0;
   virtual const Geometry& geometry() const = 0;
-  // Attaches to the rings and marks this server as the one that forwards; signals the guest. A violation closes.
+  // Attaches to the rings and marks this server as the one that forwards; signals the guest. A violation
+  // closes.
   virtual Violation Activate(uint32_t epoch) = 0;
   virtual void Deactivate() = 0;
-  virtual Consumer<>& transmit(uint32_t pair) = 0;   // What the guest sends.
-  virtual Producer<>& receive(uint32_t pair) = 0;    // What the guest gets.
+  virtual Consumer<>& transmit(uint32_t pair) = 0;  // What the guest sends.
+  virtual Producer<>& receive(uint32_t pair) = 0;   // What the guest gets.
   virtual void Signal(uint32_t pair) = 0;
   virtual DeclaredMode declared_mode() const = 0;
   // Copies the guest's declared leases (unverified); returns how many, at most out.size().
   virtual size_t DeclaredLeases(std::span<Lease> out) const = 0;
-  // Cuts the guest off: unmaps nothing until deleted, but never touches the rings again. Published with the reason.
+  // Cuts the guest off: unmaps nothing until deleted, but never touches the rings again. Published with the
+  // reason.
   virtual void Close(Violation violation) = 0;
   virtual Violation violation() const = 0;
 };

@@ -1,0 +1,31 @@
+// The guest's declared leases in channel memory (layout.h, DeclaredLease): written by the guest, read by
+// servers.
+#pragma once
+
+#include <array>
+
+#include "guest/channel/layout.h"
+#include "guest/channel/server_end.h"
+#include "guest/platform/result.h"
+
+namespace librettos::channel {
+
+// The guest's side. Which entries are in use is kept privately: servers can write the shared table.
+class LeaseTable {
+ public:
+  void Attach(std::byte* region);
+  // A second declaration of a (protocol, port) replaces the first. kExhausted after kMaxLeases.
+  Status Declare(uint8_t protocol, uint16_t port, uint64_t sequence, uint64_t token);
+  void Withdraw(uint8_t protocol, uint16_t port);
+
+ private:
+  Header* header_ = nullptr;
+  DeclaredLease* shared_ = nullptr;
+  uint32_t count_ = 0;                          // Entries from here on were never used.
+  std::array<uint32_t, kMaxLeases> keys_ = {};  // protocol | port << 8; 0: free.
+};
+
+// The server's side: copies what is declared and well-formed, at most out.size(). Tokens are not verified.
+size_t ReadLeases(std::byte* region, std::span<Lease> out);
+
+}  // namespace librettos::channel

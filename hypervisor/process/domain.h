@@ -1,0 +1,55 @@
+// One process domain, as the daemon knows it. Internal to ProcessHypervisor.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "hypervisor/event_loop.h"
+#include "hypervisor/process/connection.h"
+#include "hypervisor/process/descriptor.h"
+#include "hypervisor/process/domain_record.h"
+#include "hypervisor/process/statistics_page.h"
+#include "hypervisor/process/watch_feed.h"
+
+namespace librettos::process {
+
+inline constexpr absl::Duration kMinBackoff = absl::Milliseconds(10);
+inline constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
+
+struct Domain {
+  // A kMap or kBind that waits until this domain, which was asked about, has declared what it offers.
+  struct Parked {
+    DomainId requester;
+    Message request;
+  };
+
+  Domain(const Registry& registry, DomainRecord record, Descriptor pidfd)
+      : record(std::move(record)), pidfd(std::move(pidfd)), feed(registry, this->record.id) {}
+
+  const DomainRecord record;
+  const Descriptor pidfd;
+  bool adopted = false;
+
+  std::unique_ptr<Connection> connection;
+  bool declared = false;       // On the present connection.
+  bool ever_declared = false;  // To this daemon.
+  absl::Time declared_at = absl::InfinitePast();
+  absl::Duration backoff = kMinBackoff;
+  EventLoop::TimerId reconnect_timer = 0;
+  WatchFeed feed;
+  std::vector<Parked> parked;
+
+  std::unique_ptr<StatisticsPage> page;
+  uint32_t page_ref = 0;
+
+  uint64_t violations = 0;
+  uint64_t unreported_violations = 0;
+  absl::Time last_report = absl::InfinitePast();
+};
+
+}  // namespace librettos::process

@@ -1,0 +1,74 @@
+// The NICs of the embedded mode: TAP descriptors, by the daemon's name, and which domain uses each.
+//
+// The daemon keeps its own copy of each descriptor, so that a NIC outlives its user. After a restart of the
+// daemon descriptors come back from the domains (Held). Whether an interface was made here is remembered in
+// <directory>, so that a later daemon removes it, and only it. Single-threaded.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/process/descriptor.h"
+#include "hypervisor/process/message.h"
+
+namespace librettos::process {
+
+using hypervisor::DomainId;
+
+class Nics {
+ public:
+  explicit Nics(std::string directory) : directory_(std::move(directory)) {}
+
+  // `adopting`: domains of a former daemon are still to say what they hold. Unavailable: the interface is in
+  // use, perhaps by one of them; try again.
+  absl::StatusOr<hypervisor::NicInfo> Open(const std::string& nic, const hypervisor::NicConfig& config,
+                                           bool adopting);
+  absl::Status Close(const std::string& nic);
+
+  // Returns whether the domain has to be told (DeviceMessage): not if it holds the NIC already. `connected`:
+  // it can be told now; otherwise EndDeclaration names the NIC when it can.
+  absl::StatusOr<bool> Give(const std::string& nic, DomainId domain, const std::string& address,
+                            bool connected);
+  Message DeviceMessage(const std::string& nic) const;
+
+  // What domains say of themselves; they are hostile.
+  void BeginDeclaration(DomainId domain);
+  absl::Status Held(const std::string& nic, DomainId domain, SharedDescriptor descriptor);
+  // NICs given to the domain that it did not declare: they are to be told again.
+  std::vector<std::string> EndDeclaration(DomainId domain);
+  absl::Status Returned(const std::string& nic, DomainId domain);
+  void DropDomain(DomainId domain);
+
+ private:
+  struct Nic {
+    hypervisor::NicConfig config;
+    SharedDescriptor descriptor;
+    hypervisor::NicInfo info;
+    std::string given_address;  // 6 bytes.
+    bool made = false;
+    DomainId holder = 0;    // 0: nobody.
+    bool declared = false;  // The holder has said so on its present connection, or was told on it.
+  };
+  // Declared by a domain before the NIC was opened by this daemon; checked then.
+  struct Claim {
+    DomainId domain;
+    SharedDescriptor descriptor;
+  };
+
+  std::string MarkOf(const std::string& nic) const;
+
+  const std::string directory_;
+  std::map<std::string, Nic> nics_;
+  std::map<std::pair<std::string, DomainId>, Claim> claims_;
+};
+
+// A stable unicast address of our own for a NIC: 02 and five bytes that depend on the machine, namespace and
+// interface. Not the address of the TAP interface itself, which is the host's end of the wire.
+std::array<uint8_t, 6> NicAddress(const hypervisor::NicConfig& config);
+
+}  // namespace librettos::process

@@ -1,0 +1,202 @@
+// A domain that publishes what it sees of the world, and does as /local/domain/<id>/control/do says:
+// "exit <status>", "crash", "return <nic>", "garbage", "forbidden". After each reconnection it declares its
+// state anew.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "hypervisor/process/wire.h"
+
+using namespace librettos::process;
+
+extern char** environ;
+
+namespace {
+
+int connection = -1;
+unsigned self = 0;
+int memory = -1;
+std::string nic;
+int nic_descriptor = -1;
+std::string report;  // Made once, before anything else is opened.
+
+void Send(WireType type, const std::string& path, const std::string& value, unsigned number = 0,
+          unsigned a = 0, int descriptor = -1) {
+  WireHeader header{};
+  header.type = static_cast<uint16_t>(type);
+  header.path_bytes = static_cast<uint16_t>(path.size());
+  header.value_bytes = static_cast<uint32_t>(value.size());
+  header.number = number;
+  header.a = a;
+  std::string packet(reinterpret_cast<const char*>(&header), sizeof(header));
+  packet += path + value;
+  iovec data{packet.data(), packet.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(part), &descriptor, sizeof(descriptor));
+  }
+  sendmsg(connection, &message, MSG_NOSIGNAL);
+}
+
+std::string Key(const std::string& key) { return "/local/domain/" + std::to_string(self) + "/" + key; }
+
+std::string OpenResult(const char* path, int flags) {
+  const int descriptor = open(path, flags, 0600);
+  if (descriptor < 0) return std::to_string(errno);
+  close(descriptor);
+  return "opened";
+}
+
+std::string Look(int argc, char** argv) {
+  std::string text;
+  auto add = [&](const char* name, const std::string& value) {
+    text += std::string(name) + "=" + value + "\n";
+  };
+  std::string descriptors;
+  for (int i = 0; i < 4096; ++i) {
+    if (fcntl(i, F_GETFD) >= 0) descriptors += std::to_string(i) + ",";
+  }
+  add("descriptors", descriptors);
+  add("uid", std::to_string(getuid()) + "," + std::to_string(geteuid()) + "," + std::to_string(getgid()));
+  add("groups", std::to_string(getgroups(0, nullptr)));
+  add("pid", std::to_string(getpid()));
+  add("leader", std::to_string(getsid(0) == getpid()));
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct caps[2] = {};
+  syscall(SYS_capget, &header, caps);
+  add("capabilities", std::to_string(caps[0].effective | caps[1].effective | caps[0].permitted |
+                                     caps[1].permitted | caps[0].inheritable | caps[1].inheritable));
+  int bounding = 0;
+  for (int i = 0; i < 64; ++i) bounding += prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1;
+  add("bounding", std::to_string(bounding));
+  add("no_new_privs", std::to_string(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)));
+  add("etc", OpenResult("/etc/passwd", O_RDONLY));
+  add("proc", OpenResult("/proc/self/status", O_RDONLY));
+  add("create", OpenResult("/file", O_RDWR | O_CREAT));
+  add("read", OpenResult("/srv/file", O_RDONLY));
+  add("write", OpenResult("/srv/file", O_WRONLY));
+  add("parent", OpenResult("/../../etc/passwd", O_RDONLY));
+  utsname names{};
+  uname(&names);
+  add("hostname", names.nodename);
+  rlimit files{}, core{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  getrlimit(RLIMIT_CORE, &core);
+  add("limits", std::to_string(files.rlim_max) + "," + std::to_string(core.rlim_max));
+  add("environment", environ[0] == nullptr ? "empty" : environ[0]);
+  add("arguments", argc > 1 ? argv[1] : "");
+  add("unshare", unshare(CLONE_NEWNET) == 0 ? "made" : std::to_string(errno));
+  return text;
+}
+
+void Declare() {
+  Send(WireType::kPublish, Key("data/report"), report);
+  Send(WireType::kGrant, "", "", 5, 0, memory);
+  Send(WireType::kPublish, Key("data/statistics"), "5");
+  Send(WireType::kWatch, Key("control"), "");
+  if (nic_descriptor >= 0) Send(WireType::kHolding, nic, "", 0, 0, nic_descriptor);
+  Send(WireType::kDeclared, "", "");
+}
+
+void Obey(const std::string& order) {
+  if (order.rfind("exit ", 0) == 0) _exit(atoi(order.c_str() + 5));
+  if (order == "crash") __builtin_trap();
+  if (order == "garbage") (void)!write(connection, "garbage", 7);
+  if (order == "forbidden") Send(WireType::kPublish, "/local/domain/0/data/x", "1");
+  if (order == "return") {
+    close(nic_descriptor);
+    nic_descriptor = -1;
+    Send(WireType::kReturnDevice, nic, "");
+  }
+}
+
+void Receive() {
+  char packet[sizeof(WireHeader) + kMaxPathBytes + kMaxValueBytes];
+  iovec data{packet, sizeof(packet)};
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t bytes = recvmsg(connection, &message, 0);
+  if (bytes < static_cast<ssize_t>(sizeof(WireHeader))) {
+    close(connection);
+    connection = -1;
+    return;
+  }
+  WireHeader header;
+  memcpy(&header, packet, sizeof(header));
+  const std::string path(packet + sizeof(header), header.path_bytes);
+  const std::string value(packet + sizeof(header) + header.path_bytes, header.value_bytes);
+  switch (static_cast<WireType>(header.type)) {
+    case WireType::kHello:
+      self = header.number;
+      Declare();
+      break;
+    case WireType::kKey:
+      if (path == Key("control/do") && header.a == 1) Obey(value);
+      break;
+    case WireType::kSynced:
+      Send(WireType::kPublish, Key("data/synced"), path);
+      break;
+    case WireType::kDevice:
+      nic = path;
+      memcpy(&nic_descriptor, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+      Send(WireType::kPublish, Key("data/nic"), path);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  report = Look(argc, argv);
+  memory = static_cast<int>(syscall(SYS_memfd_create, "statistics", MFD_ALLOW_SEALING | MFD_CLOEXEC));
+  if (ftruncate(memory, 4096) != 0 || fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return 9;
+  auto* words = static_cast<uint32_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0));
+  words[0] = 0x6c627374;  // kStatisticsMagic
+  words[1] = 1;           // kStatisticsVersion
+  words[2] = 1;           // rows
+  words[4] = 42;          // heartbeat
+  printf("probe domain runs\n");
+  fflush(stdout);
+  for (;;) {
+    pollfd ready[2] = {{kControlDescriptor, POLLIN, 0}, {connection, POLLIN, 0}};
+    poll(ready, 2, -1);
+    if ((ready[0].revents & POLLIN) != 0) {
+      const int fresh = accept4(kControlDescriptor, nullptr, nullptr, SOCK_CLOEXEC);
+      if (fresh >= 0) {
+        if (connection >= 0) close(connection);
+        connection = fresh;
+        continue;
+      }
+    }
+    if (connection >= 0 && ready[1].revents != 0) Receive();
+  }
+}

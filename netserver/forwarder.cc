@@ -1,0 +1,420 @@
+#include "netserver/forwarder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "netserver/responder.h"
+#include "netserver/source_check.h"
+
+namespace librettos::netserver {
+
+using channel::ControlMessage;
+using channel::ControlType;
+using channel::Violation;
+using Local = Verdict::Local;
+
+namespace {
+
+constexpr Nanoseconds kExpirePeriod = 1'000'000'000;
+
+Fate FateOf(Parsed parsed) {
+  return parsed == Parsed::kOk          ? Fate::kForwarded
+         : parsed == Parsed::kMalformed ? Fate::k_malformed
+                                        : Fate::k_unsupported;
+}
+
+}  // namespace
+
+Forwarder::Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals)
+    : guests_(guests), leases_(leases), totals_(totals), delivery_(guests), demultiplexer_(guests, leases) {
+  for (uint32_t i = 0; i < kBatch; ++i) in_[i].buffer = buffers_[i];
+}
+
+void Forwarder::SetNic(Nic* nic, const AddressList& shared) {
+  nic_ = nic;
+  nic_ready_ = false;
+  SetShared(shared);
+}
+
+void Forwarder::SetShared(const AddressList& shared) {
+  demultiplexer_.SetShared(shared, nic_ ? nic_->address() : MacAddress{});
+}
+
+// ---- Scheduling ----
+
+void Forwarder::Attach(Guest& guest, Nanoseconds now) {
+  guest.queue_pairs = guest.end->geometry().queue_pairs;
+  guest.active = true;
+  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
+    Pair& pair = guest.pairs[i];
+    pair.replay_entries = guest.end->transmit(i).Pending();
+    pair.busy_at = now;
+    MakeHot(pair);
+  }
+}
+
+void Forwarder::Detach(Guest& guest) {
+  guest.active = false;
+  for (Pair& pair : guest.pairs) pair.state = PairState::kDetached;
+  Compact();
+  Retry(PairState::kDetached);
+  delivery_.Forget(guest);
+  leases_.ReleaseAll(guest);
+  demultiplexer_.Forget(guest);
+  sent_.Forget(guest.slot);
+  Set(guest.row, Counter::k_leases, 0);
+}
+
+void Forwarder::Wake(Guest& guest) {
+  Count(guest.row, Counter::k_events_received);
+  if (!Usable(guest)) return;
+  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
+    if (guest.pairs[i].state == PairState::kArmed) guest.end->transmit(i).DisarmEvent();
+    if (guest.pairs[i].state == PairState::kWaitingRoom) guest.end->receive(i).DisarmEvent();
+    guest.pairs[i].busy_at = 0;  // Of the pairs, probably only one has something.
+    MakeHot(guest.pairs[i]);
+  }
+}
+
+void Forwarder::MakeHot(Pair& pair) {
+  pair.state = PairState::kHot;
+  if (pair.hot) return;
+  pair.hot = true;
+  hot_[hot_count_++] = &pair;
+}
+
+void Forwarder::MakeWait(Pair& pair, PairState state) {
+  pair.state = state;
+  if (pair.waiting || state == PairState::kWaitingRoom) return;
+  pair.waiting = true;
+  waiting_[waiting_count_++] = &pair;
+}
+
+// Polls those in `state` again, and forgets those that wait no more.
+void Forwarder::Retry(PairState state) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < waiting_count_; ++i) {
+    Pair& pair = *waiting_[i];
+    bool waits = pair.state == PairState::kWaitingNic || pair.state == PairState::kWaitingReclaim;
+    if (waits && pair.state != state) {
+      waiting_[kept++] = &pair;
+      continue;
+    }
+    pair.waiting = false;
+    if (waits) MakeHot(pair);
+  }
+  waiting_count_ = kept;
+}
+
+void Forwarder::Compact() {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < hot_count_; ++i) {
+    if (hot_[i]->state == PairState::kHot) {
+      hot_[kept++] = hot_[i];
+    } else {
+      hot_[i]->hot = false;
+    }
+  }
+  hot_count_ = kept;
+}
+
+bool Forwarder::Turn(Nanoseconds now) {
+  if (!nic_) return false;
+  now_ = now;
+  nic_full_ = false;
+  if (waiting_count_) {
+    if (nic_ready_ || now >= nic_retry_at_) Retry(PairState::kWaitingNic);
+    if (!hold_leases_) Retry(PairState::kWaitingReclaim);
+  }
+  if (nic_ready_) nic_busy_at_ = now;
+  nic_ready_ = false;
+  bool worked = TurnNic(now);
+  if (uint32_t count = hot_count_) {
+    uint32_t start = turn_++ % count;
+    for (uint32_t i = 0; i < count; ++i) {
+      Pair& pair = *hot_[(start + i) % count];
+      if (pair.state == PairState::kHot) worked |= TurnPair(pair, now);
+    }
+    Compact();
+  }
+  if (now >= expire_at_) {
+    expire_at_ = now + kExpirePeriod;
+    Count(totals_, Counter::k_fragment_unmatched, demultiplexer_.received().Expire(now));
+  }
+  return worked;
+}
+
+// ---- From the wire ----
+
+bool Forwarder::TurnNic(Nanoseconds now) {
+  size_t total = 0;
+  for (int round = 0; round < 2; ++round) {
+    size_t count = nic_->Receive(in_);
+    for (size_t i = 0; i < count; ++i) FromWire(in_[i], now);
+    total += count;
+    if (count) delivery_.PublishAll();
+    if (count < kBatch) break;
+  }
+  if (total) nic_busy_at_ = now;
+  return total;
+}
+
+void Forwarder::FromWire(InFrame& in, Nanoseconds now) {
+  Count(totals_, Counter::k_rx_frames);
+  Count(totals_, Counter::k_rx_bytes, in.length);
+  Packet packet;
+  std::span<std::byte> bytes = in.buffer.first(in.length);
+  Parsed parsed = Parse(bytes.first(std::min(bytes.size(), kPacketHeaderBytes)), in.length, packet);
+  if (parsed != Parsed::kOk) return Drop(totals_, FateOf(parsed));
+  Verdict verdict = demultiplexer_.FromWire(packet, now);
+  Part part{bytes.data(), in.length};
+  OutFrame frame{{&part, 1}, in.length, in.offload};
+  switch (verdict.local) {
+    case Local::kNone:
+      return Drop(totals_, verdict.fate);
+    case Local::kFlood:
+      return delivery_.Flood(nullptr, packet, frame);
+    case Local::kAllShared:
+      return delivery_.ToAllShared(nullptr, packet, frame);
+    case Local::kHold:
+      if (!demultiplexer_.received().Hold(FragmentKey::Of(packet), bytes, in.offload, now)) {
+        Drop(totals_, Fate::k_fragment_unmatched);
+      }
+      return;
+    case Local::kRespond: {
+      part.length = frame.length = Respond(packet, demultiplexer_.shared_mac(), in.buffer, in.length);
+      if (!frame.length) return Drop(totals_, Fate::k_unsupported);
+      frame.offload = {};
+      if (!nic_->Transmit({&frame, 1})) return Drop(totals_, Fate::k_nic_full);
+      Count(totals_, Counter::k_tx_frames);
+      Count(totals_, Counter::k_tx_bytes, frame.length);
+      return;
+    }
+    case Local::kOne:
+      break;
+  }
+  if (!IsMulticast(packet.destination_mac)) memcpy(bytes.data(), verdict.guest->identity.mac.data(), 6);
+  delivery_.ToGuest(*verdict.guest, packet, frame);
+  if (!verdict.new_datagram) return;
+  FragmentKey key = FragmentKey::Of(packet);
+  for (std::span<const std::byte> held;;) {
+    held = demultiplexer_.received().Take(key, frame.offload);
+    if (held.empty()) break;
+    part = {held.data(), static_cast<uint32_t>(held.size())};
+    frame.length = part.length;
+    delivery_.ToGuest(*verdict.guest, packet, frame);
+  }
+}
+
+// ---- From guests ----
+
+bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
+  Guest& guest = *pair.guest;
+  if (!Usable(guest)) {
+    pair.state = PairState::kDetached;
+    return false;
+  }
+  channel::Consumer<>& ring = guest.end->transmit(pair.index);
+  bool worked = false;
+  uint32_t cost = 0, bytes = 0;
+  while (cost < kFrameBudget && bytes < kByteBudget) {
+    uint32_t count = 0;
+    while (count < kBatch && cost + count < kFrameBudget && bytes < kByteBudget &&
+           ring.Peek(slots_[count].received)) {
+      bytes += slots_[count++].received.length;
+    }
+    if (!count) break;
+    worked = true;
+    uint32_t done = Process(pair, count, cost, now);
+    delivery_.PublishAll();
+    if (!Usable(guest)) return true;  // Closed on the way: its rings are gone.
+    uint32_t entries = 0;
+    for (uint32_t i = 0; i < done; ++i) {
+      entries += slots_[i].received.entries;
+      if (!pair.replay_entries) continue;
+      if (!slots_[i].received.control)
+        Count(totals_, Counter::k_replayed_frames), Count(guest.row, Counter::k_replayed_frames);
+      pair.replay_entries -= std::min(pair.replay_entries, slots_[i].received.entries);
+    }
+    if (ring.Commit(entries)) delivery_.Signal(pair);
+    cost += done;
+    if (done < count) {
+      ring.Rewind();
+      break;
+    }
+  }
+  if (ring.violation() != Violation::kNone) {
+    delivery_.Close(guest, ring.violation());
+    return true;
+  }
+  if (worked) {
+    pair.busy_at = now;
+  } else if (now - pair.busy_at >= kPollTime && ring.ArmEvent()) {
+    pair.state = PairState::kArmed;
+  }
+  return worked;
+}
+
+uint32_t Forwarder::Process(Pair& pair, uint32_t count, uint32_t& cost, Nanoseconds now) {
+  Guest& guest = *pair.guest;
+  done_ = 0;
+  wire_count_ = 0;
+  bool flushed = true;
+  for (uint32_t i = 0; i < count && flushed && guest.active; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.received.control) {
+      flushed = Flush(guest, i);
+      if (!flushed) break;
+      if (HandleControl(pair, slot.received.message) == Control::kWait) return done_;
+      cost += kControlCost;
+      done_ = i + 1;
+      continue;
+    }
+    Verdict verdict = Judge(guest, slot, now);
+    slot.fate = verdict.fate;
+    if (verdict.wire) {
+      wire_[wire_count_] = slot.frame;
+      wire_slot_[wire_count_++] = i;
+    }
+    if (verdict.local == Local::kNone) continue;
+    // What is delivered here must not be delivered again: first all before it, and itself, goes to the wire.
+    flushed = Flush(guest, verdict.wire ? i + 1 : i);
+    if (!flushed) break;
+    DeliverLocally(guest, slot, verdict, cost);
+    if (!verdict.wire) flushed = Flush(guest, i + 1);
+  }
+  if (flushed && guest.active) flushed = Flush(guest, count);
+  if (!flushed) MakeWait(pair, PairState::kWaitingNic);
+  return done_;
+}
+
+Verdict Forwarder::Judge(Guest& guest, Slot& slot, Nanoseconds now) {
+  channel::Received& received = slot.received;
+  slot.parts[0] = {received.header, received.header_length};
+  std::copy_n(received.parts, received.part_count, slot.parts + 1);
+  slot.frame = {{slot.parts, received.part_count + 1u}, received.length, received.offload};
+  Parsed parsed = Parse({received.header, received.header_length}, received.length, slot.packet);
+  if (parsed != Parsed::kOk) return {.fate = FateOf(parsed)};
+  Fate fate = CheckSource(slot.packet, guest, demultiplexer_.shared(), leases_, sent_, now);
+  if (fate != Fate::kForwarded) return {.fate = fate};
+  if (!OffloadFits(slot.packet, received.offload)) return {.fate = Fate::k_malformed};
+  Verdict verdict = demultiplexer_.FromGuest(slot.packet, guest, now);
+  if (verdict.wire) {
+    fate = FitsWire(slot.frame);
+    if (fate != Fate::kForwarded) return {.fate = fate};
+  }
+  return verdict;
+}
+
+Fate Forwarder::FitsWire(const OutFrame& frame) const {
+  NicFeatures features = nic_->features();
+  if (frame.offload.segmentation != Segmentation::kNone) {
+    return features.segmentation ? Fate::kForwarded : Fate::k_too_long;
+  }
+  if (frame.length > nic_->mtu() + kEthernetHeaderBytes) return Fate::k_too_long;
+  return frame.offload.needs_checksum && !features.checksum ? Fate::k_unsupported : Fate::kForwarded;
+}
+
+void Forwarder::DeliverLocally(Guest& from, Slot& slot, const Verdict& verdict, uint32_t& cost) {
+  Count(from.row, Counter::k_local_frames);
+  switch (verdict.local) {
+    case Local::kOne:
+      // Private copy: the receiver gets what was checked, with its own address.
+      if (!IsMulticast(slot.packet.destination_mac)) {
+        memcpy(slot.received.header, verdict.guest->identity.mac.data(), 6);
+      }
+      return delivery_.ToGuest(*verdict.guest, slot.packet, slot.frame);
+    case Local::kAllShared:
+      cost += guests_.count() / 4;
+      return delivery_.ToAllShared(&from, slot.packet, slot.frame);
+    case Local::kFlood:
+      cost += guests_.count() / 4;
+      return delivery_.Flood(&from, slot.packet, slot.frame);
+    case Local::kRespond: {
+      slot.received.CopyTo(answer_.data());
+      uint32_t length = Respond(slot.packet, demultiplexer_.shared_mac(), answer_, slot.received.length);
+      if (!length) {
+        slot.fate = Fate::k_unsupported;
+        return;
+      }
+      Part part{answer_.data(), length};
+      return delivery_.ToGuest(from, slot.packet, {{&part, 1}, length, {.checksum_valid = true}});
+    }
+    case Local::kNone:
+    case Local::kHold:
+      return;
+  }
+}
+
+bool Forwarder::Flush(Guest& guest, uint32_t upto) {
+  uint32_t taken = 0;
+  if (wire_count_ && !nic_full_) taken = static_cast<uint32_t>(nic_->Transmit({wire_.data(), wire_count_}));
+  bool all = taken == wire_count_;
+  uint32_t done = all ? upto : wire_slot_[taken];
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < taken; ++i) bytes += wire_[i].length;
+  if (taken) Count(totals_, Counter::k_tx_frames, taken), Count(totals_, Counter::k_tx_bytes, bytes);
+  uint64_t frames = 0;
+  bytes = 0;
+  for (uint32_t i = done_; i < done; ++i) {
+    if (slots_[i].fate != Fate::kForwarded) {
+      Drop(guest.row, slots_[i].fate);
+      continue;
+    }
+    ++frames;
+    bytes += slots_[i].received.length;
+  }
+  if (frames) Count(guest.row, Counter::k_tx_frames, frames), Count(guest.row, Counter::k_tx_bytes, bytes);
+  done_ = std::max(done_, done);
+  wire_count_ = 0;
+  if (!all) {
+    nic_full_ = true;
+    nic_retry_at_ = now_ + kNicRetry;
+  }
+  return all;
+}
+
+Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& message) {
+  Guest& guest = *pair.guest;
+  switch (static_cast<ControlType>(message.type)) {
+    case ControlType::kLeaseRequest: {
+      if (hold_leases_ && guest.shared()) {
+        MakeWait(pair, PairState::kWaitingReclaim);
+        return Control::kWait;
+      }
+      channel::Producer<>& ring = guest.end->receive(pair.index);
+      if (!ring.Space(1)) {
+        delivery_.PublishAll();
+        if (ring.ArmEvent(1)) {
+          MakeWait(pair, PairState::kWaitingRoom);
+          return Control::kWait;
+        }
+      }
+      if (ring.violation() != Violation::kNone) {
+        delivery_.Close(guest, ring.violation());
+        return Control::kDone;
+      }
+      uint64_t random = 0;
+      if (!message.port) Random(std::as_writable_bytes(std::span(&random, 1)));
+      ControlMessage reply;
+      leases_.Request(guest, message, random, reply);
+      if (reply.status) Count(guest.row, Counter::k_lease_refusals);
+      (void)delivery_.PutControl(pair, reply);  // There is room: only this side takes it.
+      break;
+    }
+    case ControlType::kLeaseRelease:
+      leases_.Release(guest, message.protocol, message.port, message.sequence);
+      break;
+    case ControlType::kModeChanged:
+      // Shared addresses cannot move to another NIC; a guest that claims so stays where it is.
+      if (!guest.shared()) guest.mode = static_cast<channel::DeclaredMode>(message.value);
+      break;
+    default:
+      delivery_.Close(guest, Violation::kBadControl);
+      return Control::kDone;
+  }
+  Set(guest.row, Counter::k_leases, guest.lease_count);
+  return Control::kDone;
+}
+
+}  // namespace librettos::netserver

@@ -1,0 +1,105 @@
+// The forwarding loop: moves frames between the rings of guests and the NIC.
+//
+// Loop thread only; never blocks, never allocates. Each turn gives each busy queue pair a budget of frames
+// and bytes, starting with another pair every time. A silent pair is not looked at: it was armed and rings.
+// Frames are consumed after their effect: what the NIC does not take stays in its ring, and is not handed on
+// a second time.
+#pragma once
+
+#include "drivers/net/nic.h"
+#include "netserver/delivery.h"
+#include "netserver/demultiplexer.h"
+#include "netserver/guest_table.h"
+#include "netserver/lease_table.h"
+
+namespace librettos::netserver {
+
+class Forwarder final {
+ public:
+  static constexpr uint32_t kBatch = 32;
+  static constexpr uint32_t kFrameBudget = 64;  // Of a pair per turn; a control message costs 8,
+  static constexpr uint32_t kControlCost = 8;   // a flooded frame one for each 4 guests more.
+  static constexpr uint32_t kByteBudget = 256 * 1024;
+  static constexpr Nanoseconds kPollTime =
+      30'000;  // How long a silent pair or NIC is polled before it is armed.
+  static constexpr Nanoseconds kNicRetry = 20'000;  // While others keep the loop from sleeping.
+
+  Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals);
+
+  // nullptr: none; then nothing may be attached. The Nic is the caller's.
+  void SetNic(Nic* nic, const AddressList& shared);
+  void SetShared(const AddressList& shared);
+  // `guest` was activated: forwards for it from now on.
+  void Attach(Guest& guest, Nanoseconds now);
+  // Forgets the guest; its leases are released. Harmless if it is not attached.
+  void Detach(Guest& guest);
+  // The guest signalled.
+  void Wake(Guest& guest);
+  void NicReady() { nic_ready_ = true; }
+  // While set, lease requests wait in their rings.
+  void HoldLeases(bool hold) { hold_leases_ = hold; }
+
+  // True: something was done.
+  bool Turn(Nanoseconds now);
+  // Nothing is polled any more: all that can happen next rings.
+  bool CanSleep(Nanoseconds now) const { return hot_count_ == 0 && now - nic_busy_at_ >= kPollTime; }
+  // Publishes what was delivered. Turn does so by itself.
+  Delivery& delivery() { return delivery_; }
+
+ private:
+  struct Slot {
+    channel::Received received;
+    Packet packet;
+    Fate fate;
+    Part parts[channel::kMaxParts + 2];
+    OutFrame frame;
+  };
+  enum class Control : uint8_t { kDone, kWait };
+
+  bool TurnNic(Nanoseconds now);
+  void FromWire(InFrame& in, Nanoseconds now);
+  bool TurnPair(Pair& pair, Nanoseconds now);
+  // Returns how many of the first `count` slots have had their effect.
+  uint32_t Process(Pair& pair, uint32_t count, uint32_t& cost, Nanoseconds now);
+  Verdict Judge(Guest& guest, Slot& slot, Nanoseconds now);
+  void DeliverLocally(Guest& from, Slot& slot, const Verdict& verdict, uint32_t& cost);
+  // Sends what is queued for the wire and counts slots from done_ to `upto`. False: the NIC is full before.
+  bool Flush(Guest& guest, uint32_t upto);
+  Control HandleControl(Pair& pair, const channel::ControlMessage& message);
+  Fate FitsWire(const OutFrame& frame) const;
+  void MakeHot(Pair& pair);
+  void MakeWait(Pair& pair, PairState state);
+  void Retry(PairState state);
+  void Compact();
+  void Drop(StatisticsRow* row, Fate fate) { Count(row, ToCounter(fate)); }
+
+  GuestTable& guests_;
+  LeaseTable& leases_;
+  StatisticsRow* totals_;
+  Delivery delivery_;
+  Demultiplexer demultiplexer_;
+  FragmentTable sent_;  // By guests on shared addresses.
+  Nic* nic_ = nullptr;
+  bool nic_ready_ = false;
+  bool nic_full_ = false;  // In this turn.
+  bool hold_leases_ = false;
+  Nanoseconds now_ = 0;  // Of this turn.
+  Nanoseconds nic_busy_at_ = 0;
+  Nanoseconds nic_retry_at_ = 0;
+  Nanoseconds expire_at_ = 0;
+  uint32_t turn_ = 0;
+  uint32_t done_ = 0;        // Of the batch.
+  uint32_t wire_count_ = 0;  // Queued for the wire.
+  uint32_t hot_count_ = 0;
+  uint32_t waiting_count_ = 0;
+  std::array<Pair*, kMaxGuests * channel::kMaxQueuePairs> hot_;
+  std::array<Pair*, kMaxGuests * channel::kMaxQueuePairs> waiting_;
+  std::array<OutFrame, kBatch> wire_;
+  std::array<uint32_t, kBatch> wire_slot_;
+  std::array<Slot, kBatch> slots_;
+  std::array<InFrame, kBatch> in_;
+  std::array<std::array<std::byte, kMaxFrameBytes + 1>, kBatch> buffers_;
+  std::array<std::byte, kMaxFrameBytes + 1> answer_;
+};
+
+}  // namespace librettos::netserver

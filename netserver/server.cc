@@ -1,0 +1,350 @@
+#include "netserver/server.h"
+
+#include <algorithm>
+#include <new>
+
+namespace librettos::netserver {
+namespace {
+
+bool ParseKey(std::string_view text, SipKey& out) {
+  if (text.size() != 2 * out.size()) return false;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const char* at = text.data() + 2 * i;
+    auto [end, error] = std::from_chars(at, at + 2, out[i], 16);
+    if (error != std::errc() || end != at + 2) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Server::Server(Platform& platform, Behaviour behaviour) : platform_(platform), behaviour_(behaviour) {
+  base_.Add("/local/domain/").Add(platform.self());
+  control_base_.Add(base_.view()).Add("/control");
+  guests_base_.Add(base_.view()).Add("/backend/vif");
+}
+
+Server::~Server() {
+  platform_.devices().SetObserver(nullptr);
+  platform_.registry().Unwatch(control_base_.view(), this);
+  platform_.registry().Unwatch(guests_base_.view(), this);
+  if (nic_) nic_->SetHandler(nullptr);
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    if (Guest* guest = guests_.at(slot)) delete guest->end;
+  }
+}
+
+Status Server::Start() {
+  Status status = statistics_.Open(platform_);
+  if (!status.ok()) return status;
+  forwarder_.reset(new (std::nothrow) Forwarder(guests_, leases_, statistics_.totals()));
+  if (!forwarder_) return Error::kExhausted;
+  status = platform_.registry().Watch(control_base_.view(), this);
+  if (status.ok()) status = platform_.registry().Watch(guests_base_.view(), this);
+  if (!status.ok()) return status;
+  platform_.devices().SetObserver(this);
+  ready_ = '1';
+  Publish("data/ready", "1");
+  return {};
+}
+
+void Server::Publish(std::string_view name, std::string_view value) {
+  // Refusals are logged and counted by the platform.
+  (void)platform_.registry().Publish(Text().Add(base_.view()).Add("/").Add(name).view(), value);
+}
+
+// ---- Notes ----
+
+void Server::OnKey(std::string_view path, std::string_view value, bool present) {
+  if (path.starts_with(control_base_.view())) {
+    path.remove_prefix(control_base_.view().size());
+    if (path.starts_with('/')) OnControlKey(path.substr(1), value, present);
+    return;
+  }
+  // <guests base>/<g>/0/guest; the rest there is published by ourselves.
+  if (!path.starts_with(guests_base_.view())) return;
+  path.remove_prefix(guests_base_.view().size());
+  constexpr std::string_view kTail = "/0/guest";
+  if (!path.starts_with('/') || !path.ends_with(kTail) || path.size() <= kTail.size() + 1) return;
+  uint64_t id;
+  if (!ParseNumber(path.substr(1, path.size() - 1 - kTail.size()), UINT32_MAX, id)) return;
+  OnGuestKey(static_cast<DomainId>(id), value, present);
+}
+
+void Server::OnControlKey(std::string_view name, std::string_view value, bool present) {
+  noted_ = true;
+  if (name == "role" && present) {
+    if (!Role::Parse(value, wanted_)) return Log(Text().Add("role not understood: ").Add(value).view());
+    role_known_ = true;
+  } else if (name == "shared") {
+    AddressList list;
+    if (present && !ParseAddressList(value, list)) {
+      return Log(Text().Add("shared addresses not understood: ").Add(value).view());
+    }
+    shared_ = list;
+    forwarder_->SetShared(shared_);
+  } else if (name == "lease-key" && present) {
+    SipKey key;
+    if (!ParseKey(value, key)) return Log("control/lease-key is not 32 hexadecimal digits");
+    if (key_known_ && key == key_) return;
+    key_ = key;
+    key_known_ = true;
+    leases_.SetKey(key);
+    if (!active_) return;
+    for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+      if (guests_.at(slot) && guests_.at(slot)->active) DeclareLeases(*guests_.at(slot));
+    }
+  }
+}
+
+void Server::OnGuestKey(DomainId id, std::string_view value, bool present) {
+  noted_ = true;
+  Guest* guest = guests_.Find(id);
+  if (!present) {
+    // Later: its channel may be calling us.
+    if (guest) gone_[guest->slot] = true;
+    return;
+  }
+  GuestIdentity identity;
+  if (!GuestIdentity::Parse(value, identity)) {
+    return Log(Text().Add("identity of guest ").Add(id).Add(" not understood: ").Add(value).view());
+  }
+  if (guest) {
+    gone_[guest->slot] = false;
+    // Leases come and go with sharing: attached anew, they are asked for again.
+    if (identity.shared != guest->shared()) fresh_[guest->slot] = guest->end->connected();
+    if (!guests_.Change(guest, identity).ok()) {
+      Log(Text()
+              .Add("guest ")
+              .Add(id)
+              .Add(": another guest has its address or MAC; keeps its old ones")
+              .view());
+    }
+    return;
+  }
+  Result<Guest*> added = guests_.Add(id, identity);
+  if (!added.ok()) {
+    return Log(Text().Add("guest ").Add(id).Add(" not added: ").Add(ToString(added.error())).view());
+  }
+  guest = added.value();
+  guest->row = statistics_.Start(guest->slot, id);
+  gone_[guest->slot] = fresh_[guest->slot] = false;
+  Result<channel::ServerEnd*> end = channel::ServerEnd::Create(
+      platform_, id, Text().Add("/local/domain/").Add(id).Add("/device/vif/0").view(), this);
+  if (!end.ok()) {
+    Log(Text().Add("channel of guest ").Add(id).Add(" not created: ").Add(ToString(end.error())).view());
+    return RemoveGuest(guest);
+  }
+  guest->end = end.value();
+  // Connected before its name was known here.
+  fresh_[guest->slot] = guest->end->connected();
+}
+
+void Server::OnDevice(const Device& device) {
+  noted_ = true;
+  std::string_view name(device.name);
+  if (device_known_ && name == device_.name) return;
+  if (device_known_) {
+    Log(Text().Add("one NIC is enough, returned: ").Add(name).view());
+    return platform_.devices().Return(name);
+  }
+  device_ = device;
+  device_known_ = true;
+  Result<Nic*> nic = OpenNic(platform_, device_);
+  if (nic.ok()) {
+    nic_.reset(nic.value());
+    return;
+  }
+  Publish("data/role", Text().Add("failed nic ").Add(name).Add(": ").Add(ToString(nic.error())).view());
+  ReturnDevice();
+}
+
+void Server::OnConnected(channel::ServerEnd* end) {
+  noted_ = true;
+  if (Guest* guest = guests_.Find(end->guest())) fresh_[guest->slot] = true;
+}
+
+void Server::OnChannelEvent(channel::ServerEnd* end) {
+  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) forwarder_->Wake(*guest);
+}
+
+void Server::OnEvent() { forwarder_->NicReady(); }
+
+// ---- Acts ----
+
+void Server::Act(Nanoseconds now) {
+  noted_ = false;
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    Guest* guest = guests_.at(slot);
+    if (guest && gone_[slot]) RemoveGuest(guest);
+  }
+  if (wanted_.kind == Role::Kind::kQuiesced && wanted_.epoch >= last_epoch_ &&
+      wanted_.epoch != quiesced_epoch_) {
+    Quiesce();
+  }
+  if (wanted_.kind == Role::Kind::kActive && wanted_.epoch > last_epoch_ && nic_) Activate(now);
+  connected_ = 0;
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    Guest* guest = guests_.at(slot);
+    if (!guest) continue;
+    if (std::exchange(fresh_[slot], false) && active_) {
+      forwarder_->Detach(*guest);
+      ActivateGuest(*guest, now);
+    }
+    connected_ += guest->end->connected();
+  }
+  PublishReady();
+}
+
+void Server::RemoveGuest(Guest* guest) {
+  forwarder_->Detach(*guest);
+  delete guest->end;
+  statistics_.End(guest->slot);
+  gone_[guest->slot] = fresh_[guest->slot] = false;
+  guests_.Remove(guest);
+}
+
+void Server::Activate(Nanoseconds now) {
+  if (active_) Quiesce();  // A newer epoch of the same role: take everything up anew.
+  if (!nic_) return;
+  last_epoch_ = wanted_.epoch;
+  active_ = true;
+  turns_ = 0;
+  reclaim_until_ = now + kReclaimPeriod;
+  Set(statistics_.totals(), Counter::k_epoch, last_epoch_);
+  if (behaviour_ == Behaviour::kNormal) {
+    if (!key_known_) {
+      Random(std::as_writable_bytes(std::span(key_)));
+      leases_.SetKey(key_);
+      Log("no control/lease-key: leases of this server will not outlive it");
+    }
+    leases_.Start(last_epoch_);
+    forwarder_->SetNic(nic_.get(), shared_);
+    for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+      fresh_[slot] = false;
+      if (guests_.at(slot)) ActivateGuest(*guests_.at(slot), now);
+    }
+  }
+  Publish("data/role", Text().Add("active ").Add(last_epoch_).view());
+}
+
+void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
+  if (behaviour_ != Behaviour::kNormal || !guest.end->connected()) return;
+  channel::Violation violation = guest.end->Activate(last_epoch_);
+  if (violation != channel::Violation::kNone) {
+    Set(guest.row, Counter::k_violation, static_cast<uint64_t>(violation));
+    return;
+  }
+  guest.mode = guest.shared() ? channel::DeclaredMode::kServer : guest.end->declared_mode();
+  DeclareLeases(guest);
+  forwarder_->Attach(guest, now);
+}
+
+void Server::DeclareLeases(Guest& guest) {
+  if (!guest.shared()) return;
+  size_t count = guest.end->DeclaredLeases(declared_);
+  for (size_t i = 0; i < count; ++i) {
+    if (leases_.Declare(guest, declared_[i], guests_) != Reclaim::kTaken)
+      Count(guest.row, Counter::k_lease_refusals);
+  }
+  Set(guest.row, Counter::k_leases, guest.lease_count);
+}
+
+// Between two turns: nothing is under way, all that was handed on is committed and published.
+void Server::Quiesce() {
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    Guest* guest = guests_.at(slot);
+    if (!guest) continue;
+    forwarder_->Detach(*guest);
+    guest->end->Deactivate();
+  }
+  bool for_good = wanted_.kind == Role::Kind::kQuiesced;
+  active_ = false;
+  if (!for_good) return;
+  forwarder_->SetNic(nullptr, shared_);
+  if (device_known_) ReturnDevice();
+  last_epoch_ = std::max(last_epoch_, wanted_.epoch);
+  quiesced_epoch_ = wanted_.epoch;
+  Publish("data/role", Text().Add("quiesced ").Add(wanted_.epoch).view());
+}
+
+void Server::ReturnDevice() {
+  nic_.reset();
+  nic_armed_ = false;
+  device_known_ = false;
+  platform_.devices().Return(device_.name);
+}
+
+void Server::PublishReady() {
+  // Before the first role nothing is known to have been told.
+  char ready = role_known_ && connected_ == guests_.count() ? '2' : '1';
+  if (ready == ready_) return;
+  ready_ = ready;
+  Publish("data/ready", {&ready_, 1});
+}
+
+// A guest that is still to connect could hold any port that is free here.
+bool Server::AwaitsFormerHolders() const {
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    const Guest* guest = guests_.at(slot);
+    if (guest && guest->shared() && !guest->end->connected() &&
+        guest->end->violation() == channel::Violation::kNone) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// ---- Loop ----
+
+void Server::Run() {
+  while (!platform_.loop().stopping()) Step();
+}
+
+void Server::Step() {
+  Nanoseconds now = Now();
+  if (noted_) Act(now);
+  statistics_.Beat();
+  bool forwards = active_ && behaviour_ == Behaviour::kNormal;
+  bool worked = false;
+  if (forwards) {
+    if (reclaim_until_) {
+      bool holds = now < reclaim_until_ && AwaitsFormerHolders();
+      forwarder_->HoldLeases(holds);
+      if (now >= reclaim_until_) reclaim_until_ = 0;
+    }
+    worked = forwarder_->Turn(now);
+    if (forwarder_->delivery().TakeClosed()) {
+      for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+        Guest* guest = guests_.at(slot);
+        if (guest && guest->end->violation() != channel::Violation::kNone) forwarder_->Detach(*guest);
+      }
+      noted_ = true;
+    }
+    if (turns_ < kHealthyTurns && ++turns_ == kHealthyTurns) {
+      Publish("data/healthy", Text().Add(last_epoch_).view());
+    }
+  }
+  bool sleeps = !forwards || (!worked && turns_ == kHealthyTurns && forwarder_->CanSleep(now));
+  if (sleeps) {
+    if (forwards && !nic_armed_) {
+      nic_->SetHandler(this);
+      nic_armed_ = true;
+    }
+    Nanoseconds until = now + kMaxSleep;
+    if (forwards && reclaim_until_ > now) until = std::min(until, reclaim_until_);
+    platform_.loop().Wait(noted_ ? 0 : until);
+    control_at_ = now;
+    return;
+  }
+  if (nic_armed_ && worked) {
+    nic_->SetHandler(nullptr);
+    nic_armed_ = false;
+  }
+  if (now - control_at_ >= kControlPeriod) {
+    platform_.loop().Wait(0);
+    control_at_ = now;
+  }
+}
+
+}  // namespace librettos::netserver

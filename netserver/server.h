@@ -1,0 +1,98 @@
+// The network server: follows what the daemon says, connects guests, takes and gives up its role, and turns
+// the forwarding loop.
+//
+// Loop thread only. Crash-only: all it knows it reads from the registry and from the memory of guests.
+// Registry, devices and guests are told of in any order and at any time; callbacks only note, and Step acts.
+#pragma once
+
+#include <memory>
+
+#include "drivers/net/nic.h"
+#include "guest/platform/platform.h"
+#include "netserver/forwarder.h"
+#include "netserver/guest_table.h"
+#include "netserver/lease_table.h"
+#include "netserver/role.h"
+#include "netserver/statistics_page.h"
+#include "netserver/text.h"
+
+namespace librettos::netserver {
+
+enum class Behaviour : uint8_t {
+  kNormal,
+  kNeverHealthy,  // Takes the role and does nothing with it; for tests of the upgrade's way back.
+};
+
+class Server final : private RegistryObserver,
+                     private DeviceObserver,
+                     private channel::ServerEndObserver,
+                     private Handler {
+ public:
+  static constexpr Nanoseconds kReclaimPeriod = 1'000'000'000;  // docs/protocols.md, Channel.
+  static constexpr Nanoseconds kMaxSleep = 50'000'000;          // Half of what the heartbeat allows.
+  static constexpr Nanoseconds kControlPeriod = 100'000;  // How often a busy loop looks for anything else.
+  static constexpr int kHealthyTurns = 3;
+
+  explicit Server(Platform& platform, Behaviour behaviour = Behaviour::kNormal);
+  ~Server();
+  Server(const Server&) = delete;
+
+  // Publishes statistics, watches keys and devices, and is ready.
+  Status Start();
+  // Turns until the platform is stopping.
+  void Run();
+  // One turn of the loop: acts on what was noted, forwards, and sleeps if there is nothing to do.
+  void Step();
+
+ private:
+  void OnKey(std::string_view path, std::string_view value, bool present) override;
+  void OnDevice(const Device& device) override;
+  void OnConnected(channel::ServerEnd* end) override;
+  void OnChannelEvent(channel::ServerEnd* end) override;
+  void OnEvent() override;  // The NIC.
+
+  void OnControlKey(std::string_view name, std::string_view value, bool present);
+  void OnGuestKey(DomainId id, std::string_view value, bool present);
+  void Act(Nanoseconds now);
+  void RemoveGuest(Guest* guest);
+  void Activate(Nanoseconds now);
+  void ActivateGuest(Guest& guest, Nanoseconds now);
+  void DeclareLeases(Guest& guest);
+  void Quiesce();
+  void ReturnDevice();
+  void PublishReady();
+  bool AwaitsFormerHolders() const;
+  void Publish(std::string_view name, std::string_view value);
+
+  Platform& platform_;
+  const Behaviour behaviour_;
+  Text base_, control_base_, guests_base_;
+  StatisticsPage statistics_;
+  GuestTable guests_;
+  LeaseTable leases_;
+  std::unique_ptr<Forwarder> forwarder_;
+
+  Role wanted_;
+  bool role_known_ = false;
+  uint32_t last_epoch_ = 0;      // Of the last activation.
+  uint32_t quiesced_epoch_ = 0;  // Acknowledged.
+  bool active_ = false;
+  int turns_ = 0;  // As active, up to kHealthyTurns.
+  AddressList shared_;
+  SipKey key_{};
+  bool key_known_ = false;
+  bool device_known_ = false;
+  Device device_{};
+  std::unique_ptr<Nic> nic_;
+  bool nic_armed_ = false;
+  Nanoseconds reclaim_until_ = 0;
+  Nanoseconds control_at_ = 0;
+  uint32_t connected_ = 0;  // Guests with a connected channel, as last counted.
+  char ready_ = '0';
+  bool noted_ = true;            // Something for Act.
+  bool gone_[kMaxGuests] = {};   // Slots of guests whose key is gone.
+  bool fresh_[kMaxGuests] = {};  // Slots whose channel has (again) connected.
+  std::array<channel::Lease, channel::kMaxLeases> declared_;
+};
+
+}  // namespace librettos::netserver
