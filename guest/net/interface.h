@@ -1,0 +1,139 @@
+// The guest's one network interface: lwIP's netif, whose lower side is the channel to the network server or a
+// NIC.
+//
+// Outward, TCP leaves in large segments with partial checksums; what the way in use cannot take waits in
+// order in a bounded queue, but TCP data is refused instead (lwIP keeps it anyway) and the observer is told
+// when there is room. Inward, both ways are received from; checksums are verified here unless the offload
+// says they are good. Single-threaded. Frames from either way are hostile.
+#pragma once
+
+#include <cstdint>
+
+#include "drivers/net/nic.h"
+#include "guest/channel/guest_end.h"
+#include "guest/net/counters.h"
+#include "guest/net/holding_queue.h"
+#include "guest/net/network_config.h"
+#include "guest/net/path_mtu.h"
+#include "guest/net/segmentation.h"
+#include "guest/net/transmit_frame.h"
+#include "lwip/netif.h"
+
+namespace librettos::guest {
+
+class FrameBuffer;
+
+class InterfaceObserver {
+ public:
+  virtual void OnControl(const channel::ControlMessage& message) = 0;
+  virtual void OnRoom() = 0;  // TCP data that was refused can be sent again.
+
+ protected:
+  ~InterfaceObserver() = default;
+};
+
+enum class Route : uint8_t { kChannel, kNic, kHold };
+
+class Interface final : private SegmentSink, private Handler {
+ public:
+  // One at a time (lwIP is one stack). `counters`: row 0 of the statistics page.
+  static Interface* Create(const NetworkConfig& config, channel::GuestEnd* end,
+                           std::atomic<uint64_t>* counters, InterfaceObserver* observer);
+  ~Interface();
+
+  const NetworkConfig& config() const { return config_; }
+  netif* lwip() { return &netif_; }
+  uint32_t mtu() const { return config_.mtu; }
+
+  // Frames go this way from now on; kHold: nowhere. Group frames are accepted from the last way that was not
+  // kHold.
+  void SetRoute(Route route);
+  Route route() const { return route_; }
+  void SetNic(Nic* nic);  // Received from while set. nullptr: none.
+  Nic* nic() const { return nic_; }
+  // Puts a control message behind the frames sent before.
+  Status SendControl(const channel::ControlMessage& message);
+  // Gratuitous ARP and unsolicited neighbour advertisements for all addresses, by `way`, past held frames.
+  void Announce(Route way);
+  bool ChannelDrained();
+  // Ring entries put into the channel so far, and how many of them the server is done with.
+  uint64_t channel_put() const { return put_; }
+  uint64_t channel_consumed();
+  size_t held() const { return holding_.frames(); }
+
+  // Takes what came in, up to a budget. True if there was anything.
+  bool Receive();
+  // The last time that the NIC gave a frame.
+  Nanoseconds nic_received_at() const { return nic_received_at_; }
+  // Sends what was held as far as possible, publishes and signals: once per turn.
+  void Flush();
+  // Before sleeping: asks to be woken. False: there is something to do.
+  bool Arm();
+  void Disarm();
+
+  // ---- For the hooks (hooks.cc).
+  static Interface* instance();
+  void NoteSegment(const void* tcp_header, uint32_t segment_bytes);
+  const ip6_addr_t* Gateway6() const;
+  uint32_t SegmentLimit(const ip_addr_t& destination) const;  // The MSS towards it.
+
+  void Count(Counter counter, uint64_t by = 1) {
+    // Written by this thread only: no read-modify-write needed, and readers want no order.
+    auto& cell = counters_[static_cast<size_t>(counter)];
+    cell.store(cell.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
+  uint64_t Get(Counter counter) const {
+    return counters_[static_cast<size_t>(counter)].load(std::memory_order_relaxed);
+  }
+  void SetCounter(Counter counter, uint64_t value) {
+    counters_[static_cast<size_t>(counter)].store(value, std::memory_order_relaxed);
+  }
+
+ private:
+  Interface(const NetworkConfig& config, channel::GuestEnd* end, std::atomic<uint64_t>* counters,
+            InterfaceObserver* observer)
+      : config_(config), end_(end), counters_(counters), observer_(observer) {}
+  void Configure();
+  static err_t Init(netif* self);
+  static err_t Output4(netif* self, pbuf* p, const ip4_addr_t* destination);
+  static err_t Output6(netif* self, pbuf* p, const ip6_addr_t* destination);
+  static err_t LinkOutput(netif* self, pbuf* p);
+  err_t Fragment6(pbuf* p, const ip6_addr_t* destination, uint32_t mtu);
+  err_t Send(pbuf* p);
+  bool TrySend(const OutFrame& frame, Route way);
+  bool TrySendNic(const OutFrame& frame);
+  bool PutChannel(const OutFrame& frame);
+  void OnSegment(std::span<const std::byte> frame) override;
+  void OnEvent() override {}
+  bool ReceiveChannel();
+  bool ReceiveNic();
+  void Input(FrameBuffer* buffer, uint32_t length, const Offload& offload, Route from);
+  bool LearnMtu(const std::byte* frame, uint32_t length);
+
+  NetworkConfig config_;
+  channel::GuestEnd* const end_;
+  std::atomic<uint64_t>* const counters_;
+  InterfaceObserver* const observer_;
+  netif netif_ = {};
+  Nic* nic_ = nullptr;
+  Route route_ = Route::kChannel;
+  Route in_use_ = Route::kChannel;
+  HoldingQueue holding_;
+  HoldingQueue pieces_;  // Rest of a frame segmented in software: goes before everything else.
+  TransmitFrame transmit_;
+  PathMtu path_mtu_;
+  bool starved_ = false;   // TCP data was refused.
+  bool published_ = true;  // Nothing put since the last Publish.
+  bool violated_ = false;
+  uint64_t put_ = 0;
+  const void* noted_header_ = nullptr;
+  uint32_t noted_segment_ = 0;
+  Route override_route_ = Route::kHold;  // While announcing.
+  bool overriding_ = false;
+  Nanoseconds nic_received_at_ = 0;
+  static constexpr size_t kNicBatch = 16;
+  FrameBuffer* nic_buffers_[kNicBatch] = {};
+  channel::Received received_;
+};
+
+}  // namespace librettos::guest

@@ -1,0 +1,80 @@
+// Moves the guest's traffic between the network server and a NIC of its own, without losing a frame or
+// changing their order: docs/protocols.md, Mode change. Acts on control/mode once per change number; says how
+// it went in data/mode: "<state> <change> <pause us> <lost> [reason]". Turned by the stack's loop; never
+// blocks.
+//
+// The pause is how long frames could be kept waiting: towards direct from the first that may be held to the
+// switch; towards the server from the switch until the server has handed on the announcement. `lost` counts
+// frames that the holding queue refused meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "guest/channel/guest_end.h"
+#include "guest/net/interface.h"
+#include "guest/platform/platform.h"
+
+namespace librettos::guest {
+
+enum class Mode : uint8_t { kServer, kPreparingDirect, kDirect, kPreparingServer };
+
+class ModeSwitch final : private RegistryObserver, private DeviceObserver {
+ public:
+  static constexpr Nanoseconds kQuiet = 20'000'000;  // The NIC must have been silent for so long.
+
+  ModeSwitch(Platform& platform, Interface& interface, channel::GuestEnd& end);
+  ~ModeSwitch();
+  ModeSwitch(const ModeSwitch&) = delete;
+
+  void Start();
+  void Tick(Nanoseconds now);
+  // When Tick has something to do without an event; UINT64_MAX: never.
+  Nanoseconds next() const;
+  Mode mode() const { return mode_; }
+
+ private:
+  struct Request {
+    bool direct = false;
+    uint64_t change = 0;
+    uint32_t deadline_ms = 0;
+    char nic[64] = {};
+  };
+  void OnKey(std::string_view path, std::string_view value, bool present) override;
+  void OnDevice(const Device& device) override;
+  static bool Parse(std::string_view value, Request* out);
+
+  void Begin(Nanoseconds now);
+  void BeginServer(Nanoseconds now);
+  void TickPreparingDirect(Nanoseconds now);
+  void TickPreparingServer(Nanoseconds now);
+  void Finish(Mode mode, Nanoseconds pause, std::string_view reason);
+  void Publish(Mode mode, Nanoseconds pause, std::string_view reason);
+  void Declare(channel::DeclaredMode mode, Route announce);
+  void CloseNic();
+  void ReturnDevice(std::string_view name);
+  Device* FindDevice(std::string_view name);
+
+  Platform& platform_;
+  Interface& interface_;
+  channel::GuestEnd& end_;
+  Mode mode_ = Mode::kServer;
+  Request request_;       // The newest that was asked for.
+  Request now_;           // The one under way or done.
+  bool pending_ = false;  // request_ is yet to be begun.
+  bool opened_ = false;   // preparing-direct: the NIC is there, the ring drains.
+  bool drained_ = false;  // preparing-server: the announcement is through.
+  Nanoseconds deadline_ = 0;
+  Nanoseconds began_ = 0;
+  Nanoseconds pause_ = 0;
+  uint64_t position_ = 0;
+  uint64_t dropped_before_ = 0;
+  char in_use_[64] = {};  // Name of the open NIC.
+  static constexpr size_t kMaxDevices = 4;
+  Device devices_[kMaxDevices];
+  size_t device_count_ = 0;
+  char control_path_[64];
+  char data_path_[64];
+};
+
+}  // namespace librettos::guest

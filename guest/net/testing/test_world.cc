@@ -1,0 +1,176 @@
+#include "guest/net/testing/test_world.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "guest/net/headers.h"
+
+namespace librettos::guest {
+
+TestWorld::TestWorld(const Options& options) {
+  fake::FreezeClock();
+  fake::FakePlatform* guest = world_.AddDomain(kGuest);
+  fake::FakePlatform* server = world_.AddDomain(kServer);
+  world_.Write(Key("device/vif/0/mac"), "02:00:00:00:00:01");
+  world_.Write(Key("device/vif/0/addresses"), "10.1.0.5/24 fd00::5/64");
+  world_.Write(Key("device/vif/0/gateway4"), "10.1.0.1");
+  world_.Write(Key("device/vif/0/mtu"), options.mtu);
+  world_.Write(Key("device/vif/0/shared"), options.shared ? "1" : "0");
+  world_.Write(Key("device/vif/0/queue-pairs"), "1");
+  world_.Write(Key("device/vif/0/backend/2"), "1");
+  EXPECT_TRUE(Stack::Start(*guest).ok());
+  auto end = channel::ServerEnd::Create(*server, kGuest, "/local/domain/1/device/vif/0", this);
+  EXPECT_TRUE(end.ok());
+  end_ = *end;
+  world_.RunUntilIdle();
+  EXPECT_TRUE(connected_);
+  if (options.activate) {
+    EXPECT_EQ(end_->Activate(1), channel::Violation::kNone);
+    world_.RunUntilIdle();
+    Turn();
+    TakeSent();
+  }
+}
+
+TestWorld::~TestWorld() {
+  Stack::Stop();
+  delete end_;
+  fake::ThawClock();
+}
+
+void TestWorld::Turn(int times) {
+  for (int i = 0; i < times; i++) {
+    stack().Turn(0);
+    world_.RunUntilIdle();
+  }
+}
+
+void TestWorld::Advance(Nanoseconds by) {
+  fake::AdvanceClock(by);
+  Turn(1);
+}
+
+std::vector<Frame> TestWorld::TakeSent(bool commit) {
+  std::vector<Frame> frames;
+  if (!end_->active()) return frames;
+  auto& ring = end_->transmit(0);
+  channel::Received received;
+  uint32_t entries = 0;
+  while (ring.Peek(received)) {
+    entries += received.entries;
+    if (received.control) {
+      if (commit) controls_.push_back(received.message);
+      continue;
+    }
+    Frame frame{Bytes(received.length), received.offload};
+    received.CopyTo(frame.bytes.data());
+    frames.push_back(std::move(frame));
+  }
+  EXPECT_EQ(ring.violation(), channel::Violation::kNone);
+  if (!commit) {
+    ring.Rewind();
+  } else if (entries > 0 && ring.Commit(entries)) {
+    end_->Signal(0);
+  }
+  return frames;
+}
+
+void TestWorld::Deliver(const Bytes& frame, const Offload& offload) {
+  Part part{frame.data(), static_cast<uint32_t>(frame.size())};
+  ASSERT_TRUE(end_->receive(0).Put({{&part, 1}, part.length, offload}).ok());
+  if (end_->receive(0).Publish()) end_->Signal(0);
+}
+
+void TestWorld::DeliverControl(const channel::ControlMessage& message) {
+  ASSERT_TRUE(end_->receive(0).PutControl(message).ok());
+  if (end_->receive(0).Publish()) end_->Signal(0);
+}
+
+void TestWorld::TeachArp() {
+  Bytes frame(60);
+  std::memcpy(frame.data(), kGuestMac.data(), 6);
+  std::memcpy(frame.data() + 6, kPeerMac.data(), 6);
+  Store16(&frame[12], 0x0806);
+  Store16(&frame[14], 1);
+  Store16(&frame[16], 0x0800);
+  frame[18] = std::byte{6};
+  frame[19] = std::byte{4};
+  Store16(&frame[20], 1);
+  std::memcpy(&frame[22], kPeerMac.data(), 6);
+  Store32(&frame[28], kPeerIp);
+  Store32(&frame[38], kGuestIp);
+  Deliver(frame);
+  Turn();
+  TakeSent();
+}
+
+static Bytes MakeIp(uint8_t protocol, const Bytes& payload, const MacAddress& to) {
+  Bytes frame(34 + payload.size());
+  std::memcpy(frame.data(), to.data(), 6);
+  std::memcpy(frame.data() + 6, TestWorld::kPeerMac.data(), 6);
+  Store16(&frame[12], 0x0800);
+  frame[14] = std::byte{0x45};
+  Store16(&frame[16], static_cast<uint16_t>(20 + payload.size()));
+  frame[22] = std::byte{64};
+  frame[23] = std::byte{protocol};
+  Store32(&frame[26], TestWorld::kPeerIp);
+  Store32(&frame[30], TestWorld::kGuestIp);
+  Store16(&frame[24], static_cast<uint16_t>(~Fold(Sum(&frame[14], 20))));
+  std::memcpy(frame.data() + 34, payload.data(), payload.size());
+  return frame;
+}
+
+Bytes MakeTcp(const TcpSegment& segment, const MacAddress& to) {
+  Bytes tcp(20 + segment.options.size() + segment.payload.size());
+  Store16(&tcp[0], segment.source);
+  Store16(&tcp[2], segment.destination);
+  Store32(&tcp[4], segment.sequence);
+  Store32(&tcp[8], segment.acknowledged);
+  tcp[12] = static_cast<std::byte>((5 + segment.options.size() / 4) << 4);
+  tcp[13] = std::byte{segment.flags};
+  Store16(&tcp[14], segment.window);
+  std::copy(segment.options.begin(), segment.options.end(), tcp.begin() + 20);
+  std::copy(segment.payload.begin(), segment.payload.end(),
+            tcp.begin() + 20 + static_cast<ptrdiff_t>(segment.options.size()));
+  Bytes frame = MakeIp(6, tcp, to);
+  Layout layout = Dissect(frame.data(), frame.size());
+  auto bytes = static_cast<uint32_t>(frame.size() - 34);
+  Store16(&frame[34 + 16],
+          static_cast<uint16_t>(~Fold(Sum(&frame[34], bytes, PseudoSum(frame.data(), layout, bytes)))));
+  return frame;
+}
+
+Bytes MakeUdp(uint16_t source, uint16_t destination, const Bytes& payload, const MacAddress& to) {
+  Bytes udp(8 + payload.size());
+  Store16(&udp[0], source);
+  Store16(&udp[2], destination);
+  Store16(&udp[4], static_cast<uint16_t>(udp.size()));
+  std::copy(payload.begin(), payload.end(), udp.begin() + 8);
+  return MakeIp(17, udp, to);
+}
+
+bool IsTcp(const Bytes& frame) { return Dissect(frame.data(), frame.size()).protocol == kProtocolTcp; }
+
+TcpSegment ParseTcp(const Bytes& frame) {
+  Layout layout = Dissect(frame.data(), frame.size());
+  const std::byte* tcp = frame.data() + layout.transport;
+  TcpSegment segment;
+  segment.source = Load16(tcp);
+  segment.destination = Load16(tcp + 2);
+  segment.sequence = Load32(tcp + 4);
+  segment.acknowledged = Load32(tcp + 8);
+  segment.flags = Load8(tcp + 13);
+  segment.window = Load16(tcp + 14);
+  segment.options.assign(frame.begin() + layout.transport + 20, frame.begin() + layout.header_bytes);
+  segment.payload.assign(frame.begin() + layout.header_bytes, frame.end());
+  return segment;
+}
+
+Bytes Text2Bytes(const std::string& text) {
+  Bytes bytes(text.size());
+  std::memcpy(bytes.data(), text.data(), text.size());
+  return bytes;
+}
+
+}  // namespace librettos::guest
