@@ -103,7 +103,8 @@ Result<size_t> StreamSocket::Send(std::span<const std::byte> data) {
   if (state_ != State::kOpen) return Error::kInvalidArgument;
   if (data.empty()) return size_t{0};
   size_t bytes = Queue(data);
-  if (bytes < data.size()) want_out_ = true;
+  // Also if all was taken: who waits for kOut from here on must be told when it is true again.
+  if (bytes < data.size() || room() < kWritable) want_out_ = true;
   if (bytes == 0) return Error::kAgain;
   return bytes;
 }
