@@ -55,7 +55,7 @@ void ProcessHypervisor::Connect(DomainId id) {
       loop_, *std::move(socket),
       Connection::Handlers{
           .message = [this, &domain](Message message) { OnMessage(domain, std::move(message)); },
-          .next = [&domain] { return domain.feed.Next(); },
+          .next = [this, &domain] { return withholding_keys_ ? std::nullopt : domain.feed.Next(); },
           .closed = [this, id](const std::string& reason,
                                bool violation) { OnClosed(id, reason, violation); }});
   domain.connection->Send(Message{.type = WireType::kHello, .number = id, .a = kWireVersion});
@@ -174,6 +174,7 @@ void ProcessHypervisor::OnDeclared(Domain& domain) {
   grants_.EndDeclaration(id);
   for (const std::string& nic : nics_.EndDeclaration(id)) domain.connection->Send(nics_.DeviceMessage(nic));
   AnswerParked(std::exchange(domain.parked, {}));
+  TellOfKeysWhenComplete();
   if (observer_ != nullptr) observer_->OnDomainConnected(id);
 }
 

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "hypervisor/process/path.h"
 #include "hypervisor/process/tap.h"
@@ -28,7 +27,8 @@ constexpr uint32_t kDeviceKindTap = 1;  // guest/platform/platform.h: DeviceKind
 std::string MacText(absl::string_view bytes) {
   std::string text;
   for (const char byte : bytes) {
-    absl::StrAppendFormat(&text, "%s%02x", text.empty() ? "" : ":", static_cast<unsigned char>(byte));
+    absl::StrAppend(&text, text.empty() ? "" : ":",
+                    absl::Hex(static_cast<unsigned char>(byte), absl::kZeroPad2));
   }
   return text;
 }

@@ -25,6 +25,9 @@
 namespace librettos::process {
 namespace {
 
+// For adopted domains to say what they publish, before the others are told without it.
+constexpr absl::Duration kMaxWithholding = absl::Seconds(1);
+
 using hypervisor::DomainConfig;
 using hypervisor::DomainExit;
 using hypervisor::DomainKind;
@@ -85,6 +88,7 @@ ProcessHypervisor::ProcessHypervisor(EventLoop& loop, Options options)
 
 ProcessHypervisor::~ProcessHypervisor() {
   loop_.Cancel(log_timer_);
+  loop_.Cancel(withholding_timer_);
   loop_.Cancel(tell_timer_);
   for (auto& [id, domain] : domains_) {
     loop_.Cancel(domain->reconnect_timer);
@@ -124,6 +128,23 @@ void ProcessHypervisor::Adopt() {
       }
     }
     RemoveFiles(id);
+  }
+  if (!adopting()) return;
+  withholding_keys_ = true;
+  // A domain that hangs must not keep the others waiting for ever.
+  withholding_timer_ = loop_.After(kMaxWithholding, [this] {
+    withholding_timer_ = 0;
+    TellOfKeysWhenComplete();
+  });
+}
+
+void ProcessHypervisor::TellOfKeysWhenComplete() {
+  if (!withholding_keys_ || (withholding_timer_ != 0 && adopting())) return;
+  withholding_keys_ = false;
+  loop_.Cancel(withholding_timer_);
+  withholding_timer_ = 0;
+  for (auto& [id, domain] : domains_) {
+    if (domain->connection != nullptr) domain->connection->Flush();
   }
 }
 
@@ -202,6 +223,7 @@ void ProcessHypervisor::OnExit(DomainId id) {
   nics_.DropDomain(id);
   registry_.DropDomain(id);
   AnswerParked(std::move(domain->parked));
+  TellOfKeysWhenComplete();
   if (observer_ != nullptr) observer_->OnDomainExit(id, exit);
 }
 

@@ -82,6 +82,8 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   void BoundLogs();
   Domain* Find(DomainId id);
   bool adopting() const;  // Some adopted domain has not yet declared what it holds.
+  // Until then the registry is incomplete, and a domain told of it would take its peers' keys for gone.
+  void TellOfKeysWhenComplete();
 
   // ---- Registry.
   void OnChanged(const std::string& path);
@@ -109,6 +111,8 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   hypervisor::DomainObserver* observer_ = nullptr;
   DomainId next_id_ = 1;
   EventLoop::TimerId log_timer_ = 0;
+  bool withholding_keys_ = false;  // See TellOfKeysWhenComplete.
+  EventLoop::TimerId withholding_timer_ = 0;
 
   std::map<DomainId, std::unique_ptr<Domain>> domains_;
   Registry registry_;

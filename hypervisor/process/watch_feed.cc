@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "hypervisor/process/path.h"
+
 namespace librettos::process {
 
 void WatchFeed::Watch(absl::string_view path) {
@@ -17,6 +19,10 @@ void WatchFeed::Unwatch(absl::string_view path) {
 }
 
 bool WatchFeed::Changed(const std::string& path) {
+  for (const Sync& sync : syncs_) {
+    // It will be told with the rest, or be missing there.
+    if (path > sync.cursor && Covers(sync.path, path)) return true;
+  }
   if (changed_.count(path) > 0) return true;
   if (changed_.size() >= kMaxPendingMessages) return false;
   changed_.insert(path);
