@@ -39,8 +39,9 @@ Status Server::Start() {
   if (!status.ok()) return status;
   forwarder_.reset(new (std::nothrow) Forwarder(guests_, leases_, statistics_.totals()));
   if (!forwarder_) return Error::kExhausted;
-  status = platform_.registry().Watch(control_base_.view(), this);
-  if (status.ok()) status = platform_.registry().Watch(guests_base_.view(), this);
+  // In this order: once the role is known, so are all guests, and `ready` cannot speak too soon.
+  status = platform_.registry().Watch(guests_base_.view(), this);
+  if (status.ok()) status = platform_.registry().Watch(control_base_.view(), this);
   if (!status.ok()) return status;
   platform_.devices().SetObserver(this);
   ready_ = '1';
