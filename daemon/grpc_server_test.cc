@@ -1,0 +1,184 @@
+// The real gRPC server on a socket of its own, the real event loop, a fake hypervisor.
+#include "daemon/grpc_server.h"
+
+#include <sys/stat.h>
+
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "daemon/loop_scheduler.h"
+#include "daemon/testing/fixture.h"
+#include "librettos/v1/guest.grpc.pb.h"
+#include "librettos/v1/nic.grpc.pb.h"
+#include "librettos/v1/operation.grpc.pb.h"
+#include "librettos/v1/statistics.grpc.pb.h"
+
+namespace librettos::daemon {
+namespace {
+
+class GrpcServerTest : public ::testing::Test {
+ protected:
+  GrpcServerTest() {
+    // Not TempDir(): a socket's path has at most 107 characters.
+    std::string name = "/tmp/grpc-XXXXXX";
+    directory_ = mkdtemp(name.data());
+    socket_ = directory_ + "/s";
+    loop_ = *EventLoop::Create();
+    scheduler_ = std::make_unique<LoopScheduler>(*loop_);
+    store_ = std::make_unique<Store>(directory_);
+    controller_ = std::make_unique<Controller>(*scheduler_, hv_, *store_, hub_);
+    EXPECT_TRUE(controller_->Recover().ok());
+    api_ = std::make_unique<Api>(*controller_);
+    auto server = GrpcServer::Create(socket_, "", *loop_, *api_, hub_);
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    thread_ = std::thread([this] { loop_->Loop(); });
+    channel_ = grpc::CreateChannel("unix:" + socket_, grpc::InsecureChannelCredentials());
+  }
+  ~GrpcServerTest() override {
+    server_->Shutdown(absl::ZeroDuration());
+    loop_->Stop();
+    thread_.join();
+    server_.reset();
+    EXPECT_FALSE(std::filesystem::exists(socket_)) << "the socket is removed";
+    std::filesystem::remove_all(directory_);
+  }
+  static v1::CreateNicRequest NicRequest(const std::string& id) {
+    v1::CreateNicRequest request;
+    request.mutable_nic()->set_name("nics/" + id);
+    request.mutable_nic()->mutable_spec()->mutable_tap()->set_interface("tap-" + id);
+    return request;
+  }
+  grpc::Status CreateNic(const v1::CreateNicRequest& request) {
+    grpc::ClientContext context;
+    v1::Nic response;
+    return v1::Nics::NewStub(channel_)->CreateNic(&context, request, &response);
+  }
+
+  std::string directory_, socket_;
+  hypervisor::FakeHypervisor hv_;
+  WatchHub hub_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<LoopScheduler> scheduler_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<GrpcServer> server_;
+  std::thread thread_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+TEST_F(GrpcServerTest, SocketIsForItsGroupOnly) {
+  struct stat info;
+  ASSERT_EQ(stat(socket_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0660u);
+}
+
+TEST_F(GrpcServerTest, CallsErrorsAndDetails) {
+  EXPECT_TRUE(CreateNic(NicRequest("a")).ok());
+  grpc::Status status = CreateNic(NicRequest("a"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  v1::ErrorInfo info;
+  ASSERT_TRUE(info.ParseFromString(status.error_details()));
+  EXPECT_EQ(info.reason(), v1::ErrorInfo::NAME_TAKEN);
+  EXPECT_EQ(info.resource(), "nics/a");
+  EXPECT_NE(status.error_message(), "");
+}
+
+TEST_F(GrpcServerTest, OversizedMessagesAreRefused) {
+  v1::CreateNicRequest request = NicRequest("a");
+  request.set_request_id(std::string(kMaxMessageBytes + 1, 'x'));
+  EXPECT_EQ(CreateNic(request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(CreateNic(NicRequest("a")).ok()) << "and nothing had been changed";
+}
+
+TEST_F(GrpcServerTest, WatchGivesTheStateThenChangesThenDeletions) {
+  ASSERT_TRUE(CreateNic(NicRequest("a")).ok());
+  grpc::ClientContext context;
+  auto reader = v1::Statistics::NewStub(channel_)->Watch(&context, v1::WatchRequest());
+  v1::WatchResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.nic().name(), "nics/a");
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_TRUE(response.synced());
+  ASSERT_TRUE(CreateNic(NicRequest("b")).ok());
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.nic().name(), "nics/b");
+  grpc::ClientContext delete_context;
+  v1::DeleteNicRequest request;
+  request.set_name("nics/a");
+  v1::DeleteNicResponse deleted;
+  ASSERT_TRUE(v1::Nics::NewStub(channel_)->DeleteNic(&delete_context, request, &deleted).ok());
+  do {
+    ASSERT_TRUE(reader->Read(&response));
+  } while (!response.has_deleted());
+  EXPECT_EQ(response.deleted(), "nics/a");
+  context.TryCancel();
+  reader->Finish();
+}
+
+TEST_F(GrpcServerTest, WatchOfAnUnknownCollectionIsRefused) {
+  grpc::ClientContext context;
+  v1::WatchRequest request;
+  request.add_collections("things");
+  auto reader = v1::Statistics::NewStub(channel_)->Watch(&context, request);
+  v1::WatchResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(GrpcServerTest, WaitEndsWithTheOperation) {
+  std::string name;
+  loop_->Run([&] { name = controller_->operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", "x"); });
+  auto stub = v1::Operations::NewStub(channel_);
+  v1::WaitOperationRequest request;
+  request.set_name(name);
+  request.mutable_timeout();  // Zero: answers with the state as it is.
+  v1::Operation operation;
+  {
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub->WaitOperation(&context, request, &operation).ok());
+    EXPECT_EQ(operation.state(), v1::Operation::RUNNING);
+  }
+  request.clear_timeout();
+  auto waiting = std::async(std::launch::async, [&] {
+    grpc::ClientContext context;
+    return stub->WaitOperation(&context, request, &operation);
+  });
+  loop_->Run([&] { controller_->operations.Succeed(name, "done", std::nullopt); });
+  ASSERT_TRUE(waiting.get().ok());
+  EXPECT_EQ(operation.state(), v1::Operation::SUCCEEDED);
+}
+
+TEST_F(GrpcServerTest, ManyClientsAtOnce) {
+  std::vector<std::thread> clients;
+  std::atomic<int> failures = 0;
+  for (int c = 0; c < 8; ++c) {
+    clients.emplace_back([&, c] {
+      for (int i = 0; i < 10; ++i)
+        failures += CreateNic(NicRequest(absl::StrCat("n", c, "x", i))).ok() ? 0 : 1;
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(failures, 0);
+}
+
+TEST(GrpcSocketTest, AFileThatIsNoSocketIsLeftAlone) {
+  std::string name = "/tmp/file-XXXXXX";
+  std::string directory = mkdtemp(name.data());
+  std::ofstream(directory + "/s") << "mine";
+  auto loop = *EventLoop::Create();
+  LoopScheduler scheduler(*loop);
+  hypervisor::FakeHypervisor hv;
+  WatchHub hub;
+  Store store(directory);
+  Controller controller(scheduler, hv, store, hub);
+  Api api(controller);
+  EXPECT_FALSE(GrpcServer::Create(directory + "/s", "", *loop, api, hub).ok());
+  EXPECT_EQ(std::filesystem::file_size(directory + "/s"), 4u);
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace librettos::daemon

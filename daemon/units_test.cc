@@ -1,0 +1,116 @@
+// Small parts: names, addresses, log lines, mode reports, subscriptions, operations.
+#include "absl/strings/str_cat.h"
+#include "daemon/addresses.h"
+#include "daemon/log.h"
+#include "daemon/mode_report.h"
+#include "daemon/names.h"
+#include "daemon/testing/fixture.h"
+#include "daemon/watch.h"
+#include "gtest/gtest.h"
+
+namespace librettos::daemon {
+namespace {
+
+TEST(NamesTest, Ids) {
+  for (const char* id : {"a", "a1", "a-b", "x0-9"}) EXPECT_TRUE(ValidId(id)) << id;
+  EXPECT_TRUE(ValidId(std::string(63, 'a')));
+  EXPECT_FALSE(ValidId(std::string(64, 'a')));
+  for (const char* id : {"", "-", "a-", "-a", "1a", "A", "a_b", "a.b", "ä"}) EXPECT_FALSE(ValidId(id)) << id;
+}
+
+TEST(AddressesTest, DerivedMacsAreStableLocalAndDiffer) {
+  EXPECT_EQ(DeriveMac("guests/web"), DeriveMac("guests/web"));
+  EXPECT_NE(DeriveMac("guests/web"), DeriveMac("guests/wec"));
+  EXPECT_EQ(DeriveMac("guests/web").substr(0, 3), "02:");
+  std::string why;
+  EXPECT_TRUE(ParseMac(DeriveMac("guests/web"), &why).has_value());
+}
+
+TEST(AddressesTest, SmallPrefixesHaveNoNetworkAddress) {
+  std::string why;
+  EXPECT_TRUE(ParseInterfaceAddress("10.0.0.0/31", &why).has_value());
+  EXPECT_TRUE(ParseInterfaceAddress("10.0.0.255/32", &why).has_value());
+  EXPECT_FALSE(ParseInterfaceAddress("10.0.0.3/30", &why).has_value());
+}
+
+TEST(AddressesTest, Contains) {
+  std::string why;
+  auto subnet = ParseInterfaceAddress("10.1.2.3/23", &why);
+  EXPECT_TRUE(subnet->Contains(*ParseHostAddress("10.1.3.1", &why)));
+  EXPECT_FALSE(subnet->Contains(*ParseHostAddress("10.1.4.1", &why)));
+  EXPECT_FALSE(subnet->Contains(*ParseHostAddress("fd00::1", &why)));
+}
+
+TEST(LogTest, ValuesCannotForgeLinesOrFields) {
+  EXPECT_EQ(FormatLine(Level::kAudit, "call", {{"id", "a\nerror x=1"}, {"n", "7"}, {"e", ""}}),
+            "audit call id=\"a\\nerror x=1\" n=7 e=\"\"\n");
+}
+
+TEST(ModeReportTest, Parses) {
+  auto report = ParseModeReport("preparing-server 12 34 5 no-server now");
+  ASSERT_TRUE(report.has_value());
+  EXPECT_EQ(report->mode, v1::DIRECT);
+  EXPECT_EQ(report->transition, v1::GuestStatus::PREPARING_SERVER);
+  EXPECT_EQ(report->change, 12u);
+  EXPECT_EQ(report->pause_us, 34u);
+  EXPECT_EQ(report->lost, 5u);
+  EXPECT_EQ(report->reason, "no-server now");
+}
+
+TEST(WatchTest, SlowReadersGetEachNameOnce) {
+  WatchHub hub;
+  auto all = hub.Subscribe({});
+  auto guests = hub.Subscribe({"guests/"});
+  for (int i = 0; i < 1000; ++i) hub.Notify("guests/a");
+  hub.Notify("nics/n");
+  EXPECT_EQ(all->Take(absl::ZeroDuration()), (std::vector<std::string>{"guests/a", "nics/n"}));
+  EXPECT_EQ(guests->Take(absl::ZeroDuration()), (std::vector<std::string>{"guests/a"}));
+  EXPECT_TRUE(all->Take(absl::ZeroDuration()).empty());
+}
+
+TEST(WatchTest, SubscribersAreBoundedAndForgotten) {
+  WatchHub hub;
+  std::vector<std::shared_ptr<Subscription>> held;
+  for (int i = 0; i < kMaxSubscribers; ++i) held.push_back(hub.Subscribe({}));
+  EXPECT_EQ(hub.Subscribe({}), nullptr);
+  held.pop_back();
+  EXPECT_NE(hub.Subscribe({}), nullptr);
+}
+
+TEST(WatchTest, TooManyPendingNamesEndTheSubscription) {
+  WatchHub hub;
+  auto subscription = hub.Subscribe({});
+  for (size_t i = 0; i <= kMaxPendingNames; ++i) hub.Notify(absl::StrCat("guests/g", i));
+  EXPECT_TRUE(subscription->closed());
+}
+
+TEST(WatchTest, CloseAllWakesAndRefuses) {
+  WatchHub hub;
+  auto subscription = hub.Subscribe({});
+  hub.CloseAll();
+  EXPECT_TRUE(subscription->Take(absl::InfiniteDuration()).empty());
+  EXPECT_TRUE(subscription->closed());
+  EXPECT_EQ(hub.Subscribe({}), nullptr);
+}
+
+class OperationsTest : public DaemonTest {};
+
+TEST_F(OperationsTest, OldOnesGoRunningOnesStay) {
+  Operations& operations = controller_->operations;
+  std::string running = operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", "");
+  std::string done = operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", "");
+  operations.Succeed(done, "", std::nullopt);
+  operations.Fail(done, "too late");
+  EXPECT_EQ(operations.Find(done)->state(), v1::Operation::SUCCEEDED) << "an end is an end";
+  scheduler_->Advance(absl::Hours(25));
+  operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", "");
+  EXPECT_EQ(operations.Find(done), nullptr);
+  EXPECT_NE(operations.Find(running), nullptr);
+  for (size_t i = 0; i < 2 * kMaxOperations; ++i) {
+    operations.Succeed(operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", ""), "", std::nullopt);
+  }
+  EXPECT_LE(controller_->model.operations.size(), kMaxOperations + 1);
+}
+
+}  // namespace
+}  // namespace librettos::daemon

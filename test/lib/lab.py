@@ -1,0 +1,237 @@
+"""A lab on one machine: network namespaces with a wire and a client, a daemon, and a guardian that removes it all.
+
+The wire is a bridge in a namespace of its own; clients hang on it by veth pairs, librettos by TAP interfaces that the
+daemon makes. No interface of the host is touched. Addresses: 10.77.0.0/24 and fd77::/64.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BASE = pathlib.Path("/run/librettos-lab")
+
+
+def run(*args, check=True, **options):
+    """Runs a command; its output is in the exception if it fails."""
+    done = subprocess.run([str(a) for a in args], text=True, capture_output=True, **options)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def start_time(pid):
+    """Field 22 of /proc/<pid>/stat: tells a process from a later one with the same id. None if it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rsplit(")", 1)[1].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def kill(pid, sig=signal.SIGKILL):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sig)
+
+
+def _kill_recorded(directory):
+    """Ends the daemon and all domains that are recorded below a lab's directory."""
+    records = []
+    with contextlib.suppress(OSError, ValueError):
+        pid, start = map(int, (directory / "daemon.pid").read_text().split())
+        if start_time(pid) == start:
+            records.append(pid)
+    for record in directory.glob("run/domains/*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            value = json.loads(record.read_text())
+            start = value.get("start_time", value.get("starttime"))
+            if start_time(value["pid"]) == int(start):
+                records.append(int(value["pid"]))
+    for pid in records:
+        kill(pid)
+    deadline = time.monotonic() + 5
+    while any(start_time(pid) is not None for pid in records) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def clean(directory):
+    """Removes everything of the lab in `directory`: processes, namespaces, files. Repeatable."""
+    tag = directory.name
+    _kill_recorded(directory)
+    _kill_recorded(directory)  # A domain that the daemon was just starting.
+    for namespace in pathlib.Path("/run/netns").glob(f"lbr-{tag}-*"):
+        for pid in run("ip", "netns", "pids", namespace.name, check=False).stdout.split():
+            kill(int(pid))
+        run("ip", "netns", "del", namespace.name, check=False)
+    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        BASE.rmdir()
+
+
+def clean_abandoned():
+    """Removes labs whose owner is gone (it and its guardian were killed, or the machine was)."""
+    for directory in BASE.glob("*"):
+        try:
+            pid, start = map(int, (directory / "owner").read_text().split())
+        except (OSError, ValueError):
+            pid, start = 0, None
+        if start is None or start_time(pid) != start:
+            clean(directory)
+
+
+class Lab:
+    """Use as a context manager."""
+
+    def __init__(self, binaries=None, server_image=None):
+        self.tag = str(os.getpid())
+        self.directory = BASE / self.tag
+        self.binaries = pathlib.Path(binaries or os.environ.get("LIBRETTOS_BIN", ROOT / ".bazel/bin"))
+        self.server_image = server_image or self.binary("netserver/server")
+        self.guest_image = self.binary("guest/apps/guest")
+        self.socket = self.directory / "librettosd.sock"
+        self.daemon = None
+        self._guardian = None
+
+    def binary(self, name):
+        return self.binaries / name
+
+    def namespace(self, name):
+        return f"lbr-{self.tag}-{name}"
+
+    # ---- life
+
+    def __enter__(self):
+        clean_abandoned()
+        self.directory.mkdir(parents=True)
+        (self.directory / "owner").write_text(f"{os.getpid()} {start_time(os.getpid())}")
+        self._start_guardian()
+        try:
+            self._make_wire()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        if self._guardian is None:
+            return
+        os.close(self._lifeline)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._guardian, 0)
+        self._guardian = None
+
+    def _start_guardian(self):
+        """A child that removes the lab when this process ends, however it ends."""
+        reader, self._lifeline = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._guardian = os.fork()
+        if self._guardian:
+            os.close(reader)
+            return
+        try:
+            os.setsid()
+            os.close(self._lifeline)
+            for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(sig, signal.SIG_IGN)
+            os.read(reader, 1)
+            clean(self.directory)
+        finally:
+            os._exit(0)
+
+    def _make_wire(self):
+        wire = self.namespace("wire")
+        run("ip", "netns", "add", wire)
+        run("ip", "-n", wire, "link", "set", "lo", "up")
+        run("ip", "-n", wire, "link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0",
+            "mcast_snooping", "0")
+        run("ip", "netns", "exec", wire, "sysctl", "-qw", "net.ipv6.conf.br0.disable_ipv6=1")
+        run("ip", "-n", wire, "link", "set", "br0", "up")
+        self.add_host("client", 1)
+
+    def add_host(self, name, number):
+        """A namespace with plain kernel networking on the wire: 10.77.0.<number>, fd77::<number in hexadecimal>."""
+        namespace, wire = self.namespace(name), self.namespace("wire")
+        run("ip", "netns", "add", namespace)
+        run("ip", "-n", namespace, "link", "set", "lo", "up")
+        run("ip", "-n", namespace, "link", "add", "eth0", "type", "veth", "peer", "name", name[:15], "netns", wire)
+        run("ip", "-n", wire, "link", "set", name[:15], "master", "br0", "up")
+        run("ip", "-n", namespace, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
+        run("ip", "-n", namespace, "link", "set", "eth0", "up")
+        run("ip", "-n", namespace, "addr", "add", f"fd77::{number:x}/64", "dev", "eth0", "nodad")
+
+    # ---- daemon
+
+    def start_daemon(self, *flags):
+        """Starts the daemon and returns once it serves; the seconds that took."""
+        begin = time.monotonic()
+        log = open(self.directory / "librettosd.log", "ab")
+        self.daemon = subprocess.Popen(
+            [self.binary("daemon/librettosd"), f"--socket={self.socket}", f"--run_directory={self.directory}/run",
+             f"--state_directory={self.directory}/state", f"--log_directory={self.directory}/log",
+             f"--server_image={self.server_image}", f"--guest_image={self.guest_image}", *flags],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        (self.directory / "daemon.pid").write_text(f"{self.daemon.pid} {start_time(self.daemon.pid)}")
+        while self.ctl("server", "list", check=False, timeout="1s").returncode != 0:
+            if self.daemon.poll() is not None:
+                raise RuntimeError(f"librettosd ended with {self.daemon.returncode}:\n{self.log()}")
+            if time.monotonic() - begin > 20:
+                raise RuntimeError(f"librettosd does not answer:\n{self.log()}")
+            time.sleep(0.002)
+        return time.monotonic() - begin
+
+    def kill_daemon(self):
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def log(self, lines=40):
+        with contextlib.suppress(OSError):
+            return "\n".join((self.directory / "librettosd.log").read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+    def domain_logs(self, lines=20):
+        text = []
+        for path in sorted(self.directory.glob("log/*")):
+            tail = path.read_text(errors="replace").splitlines()[-lines:]
+            text.append(f"--- {path.name}\n" + "\n".join(tail))
+        return "\n".join(text)
+
+    # ---- librettosctl
+
+    def ctl(self, *args, check=True, timeout="20s"):
+        return run(self.binary("client/librettosctl"), "-s", self.socket, "--timeout", timeout, *args, check=check)
+
+    def describe(self, noun, name):
+        """The resource, as JSON."""
+        return json.loads(self.ctl("-o", "json", noun, "describe", name).stdout)
+
+    def wait_until(self, what, condition, seconds=20):
+        deadline = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"after {seconds} s still not: {what}\n{self.log()}\n{self.domain_logs()}")
+            time.sleep(0.01)
+
+    # ---- clients
+
+    def client_command(self, *args, host="client"):
+        return ["ip", "netns", "exec", self.namespace(host), *map(str, args)]
+
+    def client(self, *args, host="client", check=True, **options):
+        return run(*self.client_command(*args, host=host), check=check, **options)
+
+    def client_start(self, *args, host="client", **options):
+        return subprocess.Popen(self.client_command(*args, host=host), text=True, **options)

@@ -1,0 +1,18 @@
+"""system_test: a whole-system test in Python, as root, with network namespaces of its own."""
+
+def system_test(name, **kwargs):
+    native.py_test(
+        name = name,
+        size = "enormous",
+        data = [":product"],
+        python_version = "PY3",
+        # Namespaces and TAP interfaces need the real root; two at once would measure each other.
+        tags = [
+            "exclusive",
+            "no-sandbox",
+            "requires-network",
+            "system",
+        ],
+        deps = ["//test/lib"],
+        **kwargs
+    )

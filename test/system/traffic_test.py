@@ -1,0 +1,149 @@
+"""Ordinary traffic with real clients: both IP versions, own and shared addresses, guest to guest."""
+import re
+import time
+import unittest
+
+from lib import runner, scenario
+from lib.lab import Lab, kill
+from lib.streams import make_file
+
+SHARED = "10.77.0.2"
+
+
+class TrafficTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab().__enter__()
+        cls.addClassCleanup(cls.lab.close)
+        files = cls.lab.directory / "files"
+        files.mkdir()
+        cls.sha256 = make_file(files / "file", 1 << 30)
+        (files / "small").write_bytes(b"x" * 1000)
+        cls.files = files
+        cls.lab.start_daemon()
+        lab = cls.lab
+        for nic in ("wire0", "wire1", "wire2"):
+            lab.ctl("nic", "create", nic, "--tap", nic, "--netns", f"/run/netns/{lab.namespace('wire')}", "--bridge", "br0")
+        lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0", "--shared", f"{SHARED}/24", "--shared", "fd77::2/64")
+        cls.guest("web", 11, "--files", str(files), "--", "http")
+        cls.guest("echo", 12, "--", "echo")
+
+    @classmethod
+    def guest(cls, name, number, *arguments):
+        cls.lab.ctl("guest", "create", name, "--server", scenario.SERVER, "--address", f"10.77.0.{number}/24",
+                    "--address", f"fd77::{number:x}/64", *arguments)
+
+    def shared_guest(self, name, *arguments):
+        self.lab.ctl("guest", "create", name, "--server", scenario.SERVER, "--restart", "never", *arguments)
+        self.addCleanup(self.lab.ctl, "guest", "delete", name, check=False)
+
+    def get(self, url, **options):
+        return self.lab.client("curl", "-sS", "--fail", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", url,
+                               **options)
+
+    def test_curl_1_gib(self):
+        for host in ("10.77.0.11", "[fd77::b]"):
+            done = self.lab.client("sh", "-c", f"curl -sS --fail 'http://{host}/file' | sha256sum")
+            self.assertEqual(done.stdout.split()[0], self.sha256, host)
+
+    def test_wrk_50_connections(self):
+        done = self.lab.client("wrk", "-c", "50", "-t", "1", "-d", "5s", "http://10.77.0.11/small")
+        self.assertNotIn("Socket errors", done.stdout)
+        self.assertNotIn("Non-2xx", done.stdout)
+        self.assertGreater(int(re.search(r"(\d+) requests in", done.stdout)[1]), 50)
+
+    def test_ping(self):
+        for address in ("10.77.0.11", "fd77::b", SHARED, "fd77::2"):
+            done = self.lab.client("ping", "-c", "5", "-i", "0.05", "-W", "2", address, check=False)
+            self.assertIn(" 0% packet loss", done.stdout, f"{address}: {done.stdout}{done.stderr}")
+
+    def test_ping_with_fragments(self):
+        for address in ("10.77.0.11", "fd77::b"):
+            done = self.lab.client("ping", "-c", "3", "-s", "4000", "-i", "0.05", "-W", "2", address, check=False)
+            self.assertIn(" 0% packet loss", done.stdout, f"{address}: {done.stdout}{done.stderr}")
+
+    def iperf_rate(self, text):
+        rates = re.findall(r"([\d.]+) ([KMG]?)bits/sec", text)
+        self.assertTrue(rates, text)
+        return float(rates[-1][0]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[rates[-1][1]]
+
+    def test_iperf_to_guest(self):
+        self.guest("sink", 13, "--", "iperf", "-s")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "sink")
+        done = self.lab.client("iperf", "-c", "10.77.0.13", "-t", "2", "-f", "m")
+        self.assertGreater(self.iperf_rate(done.stdout), 1e6, done.stdout)
+        done = self.lab.client("iperf", "-c", "10.77.0.13", "-u", "-b", "20M", "-t", "2", "-f", "m")
+        self.assertIn("Server Report", done.stdout)
+
+    def test_iperf_from_guest(self):
+        server = self.lab.client_start("iperf", "-s", "-P", "1", stdout=-1, stderr=-1)
+        time.sleep(0.3)
+        self.lab.ctl("guest", "create", "source", "--server", scenario.SERVER, "--address", "10.77.0.14/24", "--restart",
+                     "never", "--no-wait", "--", "iperf", "-c", "10.77.0.1", "-t", "2")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "source")
+        try:
+            output, _ = server.communicate(timeout=20)
+        finally:
+            server.kill()
+        self.assertGreater(self.iperf_rate(output), 1e6, output)
+
+    def test_guest_to_guest(self):
+        self.guest("sink2", 15, "--", "iperf", "-s")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "sink2")
+        before = self.counters("servers/net0").get("localFrames", 0)
+        self.lab.ctl("guest", "create", "source2", "--server", scenario.SERVER, "--address", "10.77.0.16/24", "--restart",
+                     "never", "--no-wait", "--", "iperf", "-c", "10.77.0.15", "-t", "2")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "source2")
+        guest = self.lab.wait_until("the client guest has ended", lambda: (g := self.lab.describe("guest", "source2"))
+                                    ["status"]["state"] == "STOPPED" and g)
+        self.assertIn("status 0", guest["status"]["lastExit"])
+        log = self.lab.domain_logs(60)
+        self.assertGreater(self.iperf_rate("".join(re.findall(r"--- \d+-\S*source2\S*\n([^-]*(?:-(?!--)[^-]*)*)", log))), 1e6, log)
+        del before
+
+    def counters(self, name):
+        import json
+        reply = json.loads(self.lab.ctl("-o", "json", "stats", name).stdout)
+        rows = [r for r in reply["resources"] if not r.get("peer")]
+        return {k: int(v) for k, v in rows[0]["counters"].items()}
+
+    def test_shared_address_by_port(self):
+        self.shared_guest("web-a", "--files", str(self.files), "--", "http", "--port", "8080")
+        self.shared_guest("web-b", "--files", str(self.files), "--", "http", "--port", "8081")
+        for host in (SHARED, "[fd77::2]"):
+            for port in (8080, 8081):
+                self.assertEqual(self.get(f"http://{host}:{port}/small").stdout, "200")
+        done = self.lab.client("sh", "-c", f"curl -sS --fail http://{SHARED}:8080/file | sha256sum")
+        self.assertEqual(done.stdout.split()[0], self.sha256)
+
+    def test_second_lease_of_a_port_is_refused_until_it_is_free(self):
+        self.shared_guest("first", "--files", str(self.files), "--", "http", "--port", "8090")
+        self.assertEqual(self.get(f"http://{SHARED}:8090/small").stdout, "200")
+        self.shared_guest("second", "--files", str(self.files), "--no-wait", "--", "http", "--port", "8090")
+        guest = self.lab.wait_until("the second guest has given up", lambda: (g := self.lab.describe("guest", "second"))
+                                    ["status"]["state"] == "STOPPED" and g)
+        self.assertNotIn("status 0", guest["status"]["lastExit"])
+        self.assertIn("in-use", self.lab.domain_logs(30))
+        # Free again after the holder was killed …
+        kill(self.lab.describe("guest", "first")["status"]["pid"])
+        self.lab.wait_until("the first guest is dead", lambda: self.lab.describe("guest", "first")["status"]["state"] == "STOPPED")
+        self.shared_guest("third", "--files", str(self.files), "--", "http", "--port", "8090")
+        self.lab.wait_until("the third guest answers", lambda: self.get(f"http://{SHARED}:8090/small", check=False).stdout == "200")
+        # … and after it was deleted in good order.
+        self.lab.ctl("guest", "delete", "third")
+        self.shared_guest("fourth", "--files", str(self.files), "--", "http", "--port", "8090")
+        self.lab.wait_until("the fourth guest answers", lambda: self.get(f"http://{SHARED}:8090/small", check=False).stdout == "200")
+
+    def test_shared_guest_connects_out(self):
+        server = self.lab.client_start("iperf", "-s", "-P", "1", "-p", "5002", stdout=-1, stderr=-1)
+        time.sleep(0.3)
+        self.shared_guest("out", "--no-wait", "--", "iperf", "-c", "10.77.0.1", "-p", "5002", "-t", "1")
+        try:
+            output, _ = server.communicate(timeout=20)
+        finally:
+            server.kill()
+        self.assertGreater(self.iperf_rate(output), 1e6, output)
+
+
+if __name__ == "__main__":
+    runner.main()
