@@ -103,7 +103,9 @@ absl::Status Api::GetStatistics(const v1::GetStatisticsRequest& request,
     if (!name.empty() && owner != name) continue;
     auto page = c_.hypervisor.Statistics(domain);
     if (!page.ok()) continue;  // Not connected, or publishes none yet.
-    if (absl::StartsWith(owner, "servers/")) {
+    if (const ServerRecord* server = model_.FindServer(owner); server != nullptr) {
+      // A standby has counted nothing, and would stand beside the active one under the same name.
+      if (server->active().id() != domain) continue;
       AddServerStatistics(owner, domain, *page, guest_name, response);
     } else {
       AddGuestStatistics(owner, domain, *page, response);

@@ -1,8 +1,8 @@
 // The host side: what the daemon asks of whatever runs domains.
 //
-// Implemented by hypervisor/process (confined Linux processes) and hypervisor/xen. Single-threaded: all calls and all
-// observer calls happen on the daemon's event loop thread (hypervisor/event_loop.h). Nothing here blocks for longer
-// than starting a domain takes.
+// Implemented by hypervisor/process (confined Linux processes) and hypervisor/xen. Single-threaded: all calls
+// and all observer calls happen on the daemon's event loop thread (hypervisor/event_loop.h). Nothing here
+// blocks for longer than starting a domain takes.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +23,16 @@ using DomainId = uint32_t;
 enum class DomainKind { kServer, kGuest };
 
 struct DomainConfig {
-  std::string name = {};                    // Resource name, e.g. "guests/web"; for people and logs.
+  std::string name = {};  // Resource name, e.g. "guests/web"; for people and logs.
   DomainKind kind = DomainKind::kGuest;
-  std::string image = {};                   // Path of the binary (process) or ELF image (Xen). Empty: the built-in one.
+  std::string image = {};  // Path of the binary (process) or ELF image (Xen). Empty: the built-in one.
   std::vector<std::string> arguments = {};  // The domain's command line.
   std::string files = {};                   // Host directory that the domain may read; empty: none.
 };
 
 // How a domain ended.
 struct DomainExit {
-  bool orderly = false;     // It ended by itself with status 0.
+  bool orderly = false;          // It ended by itself with status 0.
   std::string description = {};  // "killed by signal 9", "exit status 3", "disappeared"
 };
 
@@ -51,7 +51,8 @@ class DomainObserver {
  public:
   virtual ~DomainObserver() = default;
   virtual void OnDomainExit(DomainId domain, const DomainExit& exit) = 0;
-  // The domain's platform is connected (after a start, or after a restart of the daemon) and has declared all it holds.
+  // The domain's platform is connected (after a start, or after a restart of the daemon) and has declared all
+  // it holds.
   virtual void OnDomainConnected(DomainId domain) = 0;
   // The domain gave the device back.
   virtual void OnDeviceReturned(DomainId domain, const std::string& nic) = 0;
@@ -78,7 +79,7 @@ class Hypervisor {
   virtual void Write(absl::string_view path, absl::string_view value) = 0;
   virtual absl::StatusOr<std::string> Read(absl::string_view path) = 0;
   virtual std::vector<std::string> List(absl::string_view path) = 0;  // Names of children.
-  virtual void Remove(absl::string_view path) = 0;                      // With everything below.
+  virtual void Remove(absl::string_view path) = 0;                    // With everything below.
   // Lets `reader` read `path` and below (besides its owner).
   virtual void AllowRead(absl::string_view path, DomainId reader) = 0;
   // Lets only domain 0 write at and below `path`, though it lies in a domain's subtree.
@@ -90,7 +91,8 @@ class Hypervisor {
   virtual absl::StatusOr<NicInfo> OpenNic(const std::string& nic, const NicConfig& config) = 0;
   virtual absl::Status CloseNic(const std::string& nic) = 0;
   // Gives the NIC to a domain. The daemon keeps what it needs to take it back after the domain's death.
-  // `address`: the hardware address that the domain is to use (a guest's own in direct mode); empty: the NIC's.
+  // `address`: the hardware address that the domain is to use (a guest's own in direct mode); empty: the
+  // NIC's.
   virtual absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) = 0;
 
   // ---- Statistics: a copy of the domain's counter page (guest/platform/statistics.h), or Unavailable.

@@ -11,18 +11,19 @@ namespace librettos {
 using MacAddress = std::array<uint8_t, 6>;
 
 inline constexpr size_t kEthernetHeaderBytes = 14;
-inline constexpr size_t kMaxFrameBytes = 65535;  // One segmentation-offloaded frame, with its Ethernet header.
+inline constexpr size_t kMaxFrameBytes =
+    65535;  // One segmentation-offloaded frame, with its Ethernet header.
 
 enum class Segmentation : uint8_t { kNone = 0, kTcp4 = 1, kTcp6 = 2 };
 
 // Same meaning as virtio_net_hdr (Virtual I/O Device 1.1, section 5.1.6). Offsets are from the first byte of
 // the Ethernet header.
 struct Offload {
-  bool needs_checksum = false;   // The checksum at checksum_start + checksum_offset is still partial.
-  bool checksum_valid = false;   // The checksum was verified, or the frame never left the host.
+  bool needs_checksum = false;  // The checksum at checksum_start + checksum_offset is still partial.
+  bool checksum_valid = false;  // The checksum was verified, or the frame never left the host.
   Segmentation segmentation = Segmentation::kNone;
-  uint16_t segment_bytes = 0;    // TCP payload per segment on the wire; 0 without segmentation.
-  uint16_t header_bytes = 0;     // Ethernet + IP + TCP headers; a hint, never trusted.
+  uint16_t segment_bytes = 0;  // TCP payload per segment on the wire; 0 without segmentation.
+  uint16_t header_bytes = 0;   // Ethernet + IP + TCP headers; a hint, never trusted.
   uint16_t checksum_start = 0;
   uint16_t checksum_offset = 0;
 

@@ -2,8 +2,9 @@
 //
 // Implemented by guest/platform/process (a confined Linux process) and guest/platform/xen (bare metal).
 // Everything here is used from the domain's one loop thread unless said otherwise. Nothing here blocks but
-// Loop::Wait and Files, and nothing waits for the control domain: with the daemon dead, calls that need it are
-// kept and carried out when it is back. The domain's own state is always re-declared after a reconnection.
+// Loop::Wait and Files, and nothing waits for the control domain: with the daemon dead, calls that need it
+// are kept and carried out when it is back. The domain's own state is always re-declared after a
+// reconnection.
 //
 // Ownership: objects returned as pointers belong to the platform and live until their Close()/Release() is
 // called or the domain ends.
@@ -18,9 +19,9 @@
 
 namespace librettos {
 
-using DomainId = uint32_t;   // 0 is the control domain. Never reused while a host is up.
-using GrantRef = uint32_t;   // Chosen by the granting domain's platform; unique within that domain, never 0.
-using PortNumber = uint32_t; // Number of an offered event port; unique within the offering domain, never 0.
+using DomainId = uint32_t;    // 0 is the control domain. Never reused while a host is up.
+using GrantRef = uint32_t;    // Chosen by the granting domain's platform; unique within that domain, never 0.
+using PortNumber = uint32_t;  // Number of an offered event port; unique within the offering domain, never 0.
 using Nanoseconds = uint64_t;
 
 inline constexpr DomainId kControlDomain = 0;
@@ -97,7 +98,7 @@ class MapObserver {
 class EventPort {
  public:
   virtual PortNumber number() const = 0;
-  virtual void Signal() = 0;                    // Wakes the other end. Any thread.
+  virtual void Signal() = 0;                      // Wakes the other end. Any thread.
   virtual void SetHandler(Handler* handler) = 0;  // Called when the other end signalled; nullptr: ignored.
   virtual void Close() = 0;
 
@@ -115,7 +116,8 @@ class BindObserver {
 
 // ---- Registry --------------------------------------------------------------------------------------------
 // Told of the state of every key at and below a watched path: once for each that exists when the watch is set
-// (and again after a reconnection), then for each change. Level-triggered: intermediate values may be skipped.
+// (and again after a reconnection), then for each change. Level-triggered: intermediate values may be
+// skipped.
 class RegistryObserver {
  public:
   // `value` is valid during the call only. `present` false: the key is gone (value empty).
@@ -147,9 +149,9 @@ enum class DeviceKind : uint8_t { kTap = 1, kPci = 2 };
 struct Device {
   char name[64];
   DeviceKind kind;
-  int descriptor;       // kTap: open, non-blocking, IFF_VNET_HDR set up; closed by Devices::Return.
-  uint8_t address[6];   // The hardware address to use.
-  uint32_t mtu;         // Bytes of IP, e.g. 1500.
+  int descriptor;      // kTap: open, non-blocking, IFF_VNET_HDR set up; closed by Devices::Return.
+  uint8_t address[6];  // The hardware address to use.
+  uint32_t mtu;        // Bytes of IP, e.g. 1500.
 };
 
 class DeviceObserver {
@@ -164,7 +166,7 @@ class DeviceObserver {
 class Devices {
  public:
   virtual void SetObserver(DeviceObserver* observer) = 0;  // Told of those already given, too.
-  virtual void Return(std::string_view name) = 0;          // Gives the device back: closed here, told to the daemon.
+  virtual void Return(std::string_view name) = 0;  // Gives the device back: closed here, told to the daemon.
 
  protected:
   ~Devices() = default;
@@ -184,7 +186,8 @@ class Files {
   virtual Result<size_t> ReadAt(int handle, uint64_t offset, std::span<std::byte> out) = 0;
   virtual void Close(int handle) = 0;
   // Calls `entry` for each name in a directory, in no order.
-  virtual Status List(std::string_view path, void (*entry)(void* context, std::string_view name, const FileInfo& info),
+  virtual Status List(std::string_view path,
+                      void (*entry)(void* context, std::string_view name, const FileInfo& info),
                       void* context) = 0;
 
  protected:

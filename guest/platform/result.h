@@ -42,8 +42,8 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(Error error) : error_(error) {}                    // NOLINT: implicit on purpose
-  Result(T value) : value_(std::move(value)) {}             // NOLINT: implicit on purpose
+  Result(Error error) : error_(error) {}         // NOLINT: implicit on purpose
+  Result(T value) : value_(std::move(value)) {}  // NOLINT: implicit on purpose
   bool ok() const { return error_ == Error::kOk; }
   Error error() const { return error_; }
   T& value() { return *value_; }

@@ -1,8 +1,10 @@
-// BSD sockets over the guest's own stack: the calls, names and error meanings of POSIX, as Result instead of errno.
+// BSD sockets over the guest's own stack: the calls, names and error meanings of POSIX, as Result instead of
+// errno.
 //
-// Single-threaded, on the guest's loop. All calls are non-blocking (kAgain) but Bind and Connect on an address that
-// guests share, which may turn the loop for up to 2 s while the server decides about the port lease. Poll and
-// Epoll::Wait turn the stack: frames are received, timers run. An application is a loop around one of them.
+// Single-threaded, on the guest's loop. All calls are non-blocking (kAgain) but Bind and Connect on an
+// address that guests share, which may turn the loop for up to 2 s while the server decides about the port
+// lease. Poll and Epoll::Wait turn the stack: frames are received, timers run. An application is a loop
+// around one of them.
 #pragma once
 
 #include <cstddef>
@@ -32,23 +34,25 @@ enum class Option : uint8_t { kReuseAddress, kNoDelay, kKeepAlive, kIpv6Only };
 
 // Events as for poll(2).
 enum Event : uint32_t {
-  kIn = 1 << 0,    // Readable, acceptable, or the peer has closed.
-  kOut = 1 << 2,   // Writable, or connected.
-  kErr = 1 << 3,   // SocketError() tells. Always reported.
-  kHup = 1 << 4,   // Both directions are closed. Always reported.
+  kIn = 1 << 0,   // Readable, acceptable, or the peer has closed.
+  kOut = 1 << 2,  // Writable, or connected.
+  kErr = 1 << 3,  // SocketError() tells. Always reported.
+  kHup = 1 << 4,  // Both directions are closed. Always reported.
   kRdHup = 1 << 13,
   kEdge = 1u << 31,  // Epoll only: edge-triggered.
 };
 
 Result<int> Socket(Family family, Type type);
-Status Bind(int socket, const Address& address);      // kInUse: taken here or leased by another guest.
+Status Bind(int socket, const Address& address);  // kInUse: taken here or leased by another guest.
 Status Listen(int socket, int backlog);
-Result<int> Accept(int socket, Address* peer);        // kAgain: none waiting.
-Status Connect(int socket, const Address& peer);      // kAgain: under way; kOut or kErr tells the end of it.
-Result<size_t> Send(int socket, std::span<const std::byte> data);  // May send a part. kUnavailable: connection is gone.
-Result<size_t> Receive(int socket, std::span<std::byte> out);       // 0: the peer has closed.
+Result<int> Accept(int socket, Address* peer);    // kAgain: none waiting.
+Status Connect(int socket, const Address& peer);  // kAgain: under way; kOut or kErr tells the end of it.
+Result<size_t> Send(int socket,
+                    std::span<const std::byte> data);  // May send a part. kUnavailable: connection is gone.
+Result<size_t> Receive(int socket, std::span<std::byte> out);  // 0: the peer has closed.
 Result<size_t> SendTo(int socket, std::span<const std::byte> data, const Address& peer);  // Whole datagram.
-Result<size_t> ReceiveFrom(int socket, std::span<std::byte> out, Address* peer);  // Rest of a longer datagram is dropped.
+Result<size_t> ReceiveFrom(int socket, std::span<std::byte> out,
+                           Address* peer);  // Rest of a longer datagram is dropped.
 Status ShutdownWrite(int socket);
 void Close(int socket);
 Result<Address> LocalAddress(int socket);
@@ -82,7 +86,8 @@ class Epoll {
 // True once the domain is asked to end; loops return then.
 bool Stopping();
 
-// Brings the network up from the registry's configuration; called by guest/apps/main.cc before the application.
+// Brings the network up from the registry's configuration; called by guest/apps/main.cc before the
+// application.
 Status Start(Platform& platform);
 
 }  // namespace librettos::sockets

@@ -2,13 +2,13 @@
 //
 //   stream ADDRESS PORT [--rate N] [--size BYTES]
 //
-// Sends numbered datagrams at a steady rate and takes their echoes, until standard input ends. For each line "mark" on
-// standard input it waits until every number sent before it has come back, or for half a second, and then prints one
-// line of JSON about the numbers since the last mark:
+// Sends numbered datagrams at a steady rate and takes their echoes, until standard input ends. For each line
+// "mark" on standard input it waits until every number sent before it has come back, or for half a second,
+// and then prints one line of JSON about the numbers since the last mark:
 //   sent, received, missing, duplicates, reordered: datagrams;
-//   pause_us: the longest time from sending a number to the arrival (kernel timestamp) of it or of any later one, so
-//   that neither loss nor this program's own scheduling hides or inflates an outage;
-//   median_us: the median of the same over all new highest numbers, to compare with.
+//   pause_us: the longest time from sending a number to the arrival (kernel timestamp) of it or of any later
+//   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us: the
+//   median of the same over all new highest numbers, to compare with.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <poll.h>
@@ -36,7 +36,8 @@ int64_t NowNs() {
 
 class Stream {
  public:
-  Stream(int socket, int64_t rate, size_t size) : socket_(socket), interval_ns_(1'000'000'000 / rate), size_(size) {}
+  Stream(int socket, int64_t rate, size_t size)
+      : socket_(socket), interval_ns_(1'000'000'000 / rate), size_(size) {}
 
   int Run() {
     int64_t next = NowNs();
@@ -149,9 +150,11 @@ class Stream {
       std::nth_element(pauses_.begin(), pauses_.begin() + pauses_.size() / 2, pauses_.end());
       median = pauses_[pauses_.size() / 2];
     }
-    printf("{\"sent\": %zu, \"received\": %zu, \"missing\": %zu, \"duplicates\": %zu, \"reordered\": %zu, \"late\": %zu, "
-           "\"pause_us\": %.1f, \"median_us\": %.1f}\n",
-           boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, longest / 1e3, median / 1e3);
+    printf(
+        "{\"sent\": %zu, \"received\": %zu, \"missing\": %zu, \"duplicates\": %zu, \"reordered\": %zu, "
+        "\"late\": %zu, "
+        "\"pause_us\": %.1f, \"median_us\": %.1f}\n",
+        boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, longest / 1e3, median / 1e3);
     fflush(stdout);
     sent_.erase(sent_.begin(), sent_.begin() + static_cast<ptrdiff_t>(boundary_));
     base_ += boundary_;
@@ -165,9 +168,9 @@ class Stream {
   const int64_t interval_ns_;
   const size_t size_;
   std::vector<uint8_t> packet_;
-  std::vector<Sent> sent_;     // Since the last mark.
-  uint64_t base_ = 0;          // Number of sent_[0].
-  size_t next_expected_ = 0;   // One above the highest number that came back.
+  std::vector<Sent> sent_;    // Since the last mark.
+  uint64_t base_ = 0;         // Number of sent_[0].
+  size_t next_expected_ = 0;  // One above the highest number that came back.
   size_t received_ = 0, duplicates_ = 0, reordered_ = 0, late_ = 0;
   std::vector<int64_t> pauses_;
   bool marking_ = false;

@@ -15,7 +15,8 @@ struct netif;
 struct tcp_hdr;
 struct tcp_pcb;
 
-/* Called with the finished TCP header of every segment that is sent; `pcb` is NULL for a reset of no connection. */
+/* Called with the finished TCP header of every segment that is sent; `pcb` is NULL for a reset of no
+ * connection. */
 u32_t* librettos_tcp_out(struct pbuf* p, struct tcp_hdr* header, const struct tcp_pcb* pcb, u32_t* options);
 /* Called before a received segment is processed; `pcb` may be a listening one. */
 err_t librettos_tcp_in(struct tcp_pcb* pcb, struct tcp_hdr* header, struct pbuf* p);

@@ -1,6 +1,6 @@
 /* How lwIP 2.1.3 is configured for guests: one loop, no operating system, large segments both ways.
- * Why each value is what it is: next to it where it is not obvious. Read together with arch/cc.h (what lwIP needs of
- * its surroundings) and lwip_hooks.h (where guest/net reaches in). */
+ * Why each value is what it is: next to it where it is not obvious. Read together with arch/cc.h (what lwIP
+ * needs of its surroundings) and lwip_hooks.h (where guest/net reaches in). */
 #ifndef LIBRETTOS_LWIPOPTS_H
 #define LIBRETTOS_LWIPOPTS_H
 
@@ -35,7 +35,8 @@
 #define LWIP_IPV6_DHCP6 0
 #define LWIP_IPV6_SCOPES 1
 #define LWIP_IPV6_NUM_ADDRESSES 8
-/* Addresses are assigned by the daemon, which knows that they are unique (and a shared one is on every guest). */
+/* Addresses are assigned by the daemon, which knows that they are unique (and a shared one is on every
+ * guest). */
 #define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
 #define LWIP_ND6_ALLOW_RA_UPDATES 0 /* The binding owns the MTU. */
 #define LWIP_ND6_QUEUEING 1
@@ -107,7 +108,8 @@
 #define ICMP_TTL 64
 #define LWIP_ICMP6_HL 64
 
-/* Checksums: outward TCP's and UDP's are left to the lower side (segmenter.h); inward it is decided per frame. */
+/* Checksums: outward TCP's and UDP's are left to the lower side (segmenter.h); inward it is decided per
+ * frame. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 #define LWIP_CHKSUM_ALGORITHM 3
 

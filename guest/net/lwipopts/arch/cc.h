@@ -38,7 +38,9 @@ uint32_t librettos_lwip_random(void);
 #define mem_clib_calloc calloc
 #define mem_clib_free free
 
-#define LWIP_PLATFORM_DIAG(x) do { } while (0)
+#define LWIP_PLATFORM_DIAG(x) \
+  do {                        \
+  } while (0)
 /* Assertions stay on: they cost nothing visible, and a stack with a broken invariant must not go on. */
 #define LWIP_PLATFORM_ASSERT(x) librettos_lwip_panic(x)
 #define LWIP_RAND() librettos_lwip_random()
