@@ -40,7 +40,7 @@ TEST(Error, EveryCodeKeepsItsMeaning) {
 }
 
 TEST(Error, CodeOutsideTheCanonicalOnesIsUnknown) {
-  EXPECT_EQ(FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(77), "x")).code(),
+  EXPECT_EQ(FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(31), "x")).code(),
             absl::StatusCode::kUnknown);
 }
 

@@ -171,10 +171,9 @@ void Control::Send(const OutMessage& message) {
   header.b = message.b;
   size_t length = sizeof(header);
   memcpy(packet, &header, sizeof(header));
-  memcpy(packet + length, message.path.data(), message.path.size());
-  length += message.path.size();
-  memcpy(packet + length, message.value.data(), message.value.size());
-  length += message.value.size();
+  // Not memcpy: an empty view may have no address.
+  length += message.path.copy(reinterpret_cast<char*>(packet) + length, message.path.size());
+  length += message.value.copy(reinterpret_cast<char*>(packet) + length, message.value.size());
   size_t count = 0;
   while (count < kMaxDescriptors && message.descriptors[count] >= 0) ++count;
 
