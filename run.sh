@@ -9,4 +9,6 @@ case "${1:-}" in '' | --once) ;; *) sed -n '2,4p' "$0" | cut -c3-; exit 2 ;; esa
 packaging/setup.sh
 bazel build --noshow_progress --ui_event_filters=-info //daemon:librettosd //client:librettosctl //netserver:server \
   //guest/apps:guest //guest/apps/testing:guest_on_kernel_sockets //test/tools:stream
+LIBRETTOS_BIN=$(bazel info bazel-bin 2>/dev/null)
+export LIBRETTOS_BIN
 exec python3 test/main_job.py "$@"

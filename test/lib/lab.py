@@ -13,7 +13,10 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The workspace; under Bazel, the runfiles, where what was built lies at the same relative paths.
+ROOT = pathlib.Path(__file__).absolute().parents[2]
+# Bazel gives its tests a short PATH; ip, tc, sysctl and others are in sbin.
+os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 BASE = pathlib.Path("/run/librettos-lab")
 
 
@@ -91,7 +94,7 @@ class Lab:
     def __init__(self, binaries=None, server_image=None):
         self.tag = str(os.getpid())
         self.directory = BASE / self.tag
-        self.binaries = pathlib.Path(binaries or os.environ.get("LIBRETTOS_BIN", ROOT / ".bazel/bin"))
+        self.binaries = pathlib.Path(binaries or os.environ.get("LIBRETTOS_BIN", ROOT))
         self.server_image = server_image or self.binary("netserver/server")
         self.guest_image = self.binary("guest/apps/guest")
         self.socket = self.directory / "librettosd.sock"
