@@ -75,10 +75,11 @@ class Downloads:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
-        """Lets the download under way come to its end."""
+    def __exit__(self, kind, *_):
+        """Lets the download under way come to its end; after an exception (Ctrl-C), ends it."""
         self._stop = True
-        self._limit = "100G"
+        if kind is not None and self._process is not None:
+            self._process.kill()
         self._thread.join()
 
 
