@@ -30,7 +30,7 @@ if [ ! -e "$lwip/src/core/tcp.c" ]; then
   trap 'rm -rf "$work"' EXIT
   mkdir -p "$work/sources.d" "$work/lists/partial"
   for list in /etc/apt/sources.list.d/*.sources; do
-    [ -e "$list" ] && sed -E 's/^Types:.*/Types: deb-src/' "$list" | grep -v '^$^' >"$work/sources.d/$(basename "$list")"
+    [ -e "$list" ] && sed -E 's/^Types:.*/Types: deb-src/' "$list" >"$work/sources.d/$(basename "$list")"
   done
   for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
     [ -e "$list" ] && sed -nE 's/^deb(-src)?[[:space:]]/deb-src /p' "$list" >"$work/sources.d/$(basename "$list" .list).list"

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from lib import scenario  # noqa: E402
 from lib.lab import Lab, run  # noqa: E402
-from lib.streams import Downloads, UdpStream, make_file, percentile  # noqa: E402
+from lib.streams import Downloads, UdpStream, download_mbit_per_s, make_file, percentile  # noqa: E402
 
 EVENTS = 20
 FILE_MIB = 256
@@ -36,14 +36,6 @@ class Show:
         if not held:
             self.failures.append(text)
             print(f"   FAILED: {text}", flush=True)
-
-
-def download_rate(lab, url, host="client"):
-    """Mbit/s of one connection, from curl's own clock."""
-    done = lab.client("curl", "-sS", "--fail", "-o", "/dev/null", "-w", "%{size_download} %{time_total} %{time_starttransfer}",
-                      url, host=host)
-    size, total, first = map(float, done.stdout.split())
-    return size * 8 / 1e6 / max(total - first, 1e-9)
 
 
 def under_traffic(show, lab, sha256, what, count, event):
@@ -90,11 +82,11 @@ def steps(show, lab):
     time.sleep(0.3)
     rates = {"server": [], "direct": [], "kernel": []}
     for _ in range(5):
-        rates["server"].append(download_rate(lab, f"http://{web4}/file"))
+        rates["server"].append(download_mbit_per_s(lab, f"http://{web4}/file"))
         scenario.set_mode(lab, scenario.WEB, "direct")
-        rates["direct"].append(download_rate(lab, f"http://{web4}/file"))
+        rates["direct"].append(download_mbit_per_s(lab, f"http://{web4}/file"))
         scenario.set_mode(lab, scenario.WEB, "server")
-        rates["kernel"].append(download_rate(lab, "http://10.77.0.9/file"))
+        rates["kernel"].append(download_mbit_per_s(lab, "http://10.77.0.9/file"))
     kernel.terminate()
     kernel.wait()
     for way, values in rates.items():

@@ -12,7 +12,7 @@ import time
 
 from lib import scenario
 from lib.lab import Lab
-from lib.streams import make_file, percentile
+from lib.streams import download_mbit_per_s, make_file, percentile
 
 SIZE_MIB = 512
 
@@ -23,12 +23,6 @@ def cpu_seconds(*pids):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def download(lab, url):
-    done = lab.client("curl", "-sS", "--fail", "-o", "/dev/null", "-w", "%{size_download} %{time_total} %{time_starttransfer}", url)
-    size, total, first = map(float, done.stdout.split())
-    return size * 8 / 1e9 / (total - first)
 
 
 def main():
@@ -53,7 +47,7 @@ def main():
                 if way != "kernel":
                     scenario.set_mode(lab, scenario.WEB, way)
                 before = cpu_seconds(*pids)
-                rates[way].append(download(lab, f"http://{address}/file"))
+                rates[way].append(download_mbit_per_s(lab, f"http://{address}/file") / 1e3)
                 cpu[way].append((cpu_seconds(*pids) - before) / (SIZE_MIB / 1024))
         kernel.terminate()
         kernel.wait()

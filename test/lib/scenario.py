@@ -9,10 +9,15 @@ WEB, ECHO = "web", "echo"
 ADDRESS = {WEB: ("10.77.0.11", "fd77::11"), ECHO: ("10.77.0.12", "fd77::12")}
 
 
+def create_nics(lab, *names):
+    """A TAP interface on the wire for each name."""
+    for nic in names:
+        lab.ctl("nic", "create", nic, "--tap", nic, "--netns", f"/run/netns/{lab.namespace('wire')}", "--bridge", "br0")
+
+
 def build(lab, files):
     """NICs, a server with a standby, an HTTP guest for `files` and an echo guest; returns when all of it runs."""
-    for nic in ("wire0", "wire1", "wire2"):
-        lab.ctl("nic", "create", nic, "--tap", nic, "--netns", f"/run/netns/{lab.namespace('wire')}", "--bridge", "br0")
+    create_nics(lab, "wire0", "wire1", "wire2")
     lab.ctl("server", "create", SERVER, "--nic", "wire0")
     for name, program in ((WEB, ["--files", str(files), "--", "http"]), (ECHO, ["--", "echo"])):
         ipv4, ipv6 = ADDRESS[name]

@@ -83,6 +83,14 @@ class Downloads:
         self._thread.join()
 
 
+def download_mbit_per_s(lab, url, host="client"):
+    """Rate of one connection from its first byte on, by curl's own clock."""
+    done = lab.client("curl", "-sS", "--fail", "-o", "/dev/null", "-w",
+                      "%{size_download} %{time_total} %{time_starttransfer}", url, host=host)
+    size, total, first = map(float, done.stdout.split())
+    return size * 8 / 1e6 / max(total - first, 1e-9)
+
+
 def percentile(values, fraction):
     """Nearest-rank percentile."""
     ordered = sorted(values)

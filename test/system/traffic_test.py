@@ -23,8 +23,7 @@ class TrafficTest(unittest.TestCase):
         cls.files = files
         cls.lab.start_daemon()
         lab = cls.lab
-        for nic in ("wire0", "wire1", "wire2"):
-            lab.ctl("nic", "create", nic, "--tap", nic, "--netns", f"/run/netns/{lab.namespace('wire')}", "--bridge", "br0")
+        scenario.create_nics(lab, "wire0", "wire1", "wire2")
         lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0", "--shared", f"{SHARED}/24", "--shared", "fd77::2/64")
         cls.guest("web", 11, "--files", str(files), "--", "http")
         cls.guest("echo", 12, "--", "echo")
