@@ -28,6 +28,8 @@ struct DomainConfig {
   std::string image = {};  // Path of the binary (process) or ELF image (Xen). Empty: the built-in one.
   std::vector<std::string> arguments = {};  // The domain's command line.
   std::string files = {};                   // Host directory that the domain may read; empty: none.
+  uint32_t memory_mib = 0;                  // Xen: memory of the domain. 0: the hypervisor's default.
+  uint32_t vcpus = 0;                       // Xen: virtual CPUs. 0: the hypervisor's default.
 };
 
 // How a domain ended.
@@ -36,10 +38,13 @@ struct DomainExit {
   std::string description = {};  // "killed by signal 9", "exit status 3", "disappeared"
 };
 
+// Either a TAP interface (processes) or a PCI function (Xen). A hypervisor refuses the other kind,
+// InvalidArgument.
 struct NicConfig {
-  std::string interface = {};          // TAP interface, made if it does not exist. (Xen: PCI address.)
+  std::string interface = {};          // TAP interface, made if it does not exist.
   std::string network_namespace = {};  // Path such as /run/netns/wire; empty: the daemon's own.
   std::string bridge = {};             // Bridge to put a new TAP into; empty: none.
+  std::string pci_address = {};        // "0000:03:00.0"
 };
 
 struct NicInfo {

@@ -145,13 +145,16 @@ class Registry {
 // ---- Devices ---------------------------------------------------------------------------------------------
 enum class DeviceKind : uint8_t { kTap = 1, kPci = 2 };
 
+class PciFunction;  // guest/platform/pci.h
+
 // A device that this domain owns until it gives it back. `name` is the daemon's name of the NIC.
 struct Device {
   char name[64];
   DeviceKind kind;
-  int descriptor;      // kTap: open, non-blocking, IFF_VNET_HDR set up; closed by Devices::Return.
+  int descriptor;      // kTap: open, non-blocking, IFF_VNET_HDR set up; closed by Devices::Return. Else -1.
   uint8_t address[6];  // The hardware address to use.
   uint32_t mtu;        // Bytes of IP, e.g. 1500.
+  PciFunction* function = nullptr;  // kPci: the platform's, until Devices::Return.
 };
 
 class DeviceObserver {
