@@ -1,0 +1,194 @@
+"""The Xen lab: Xen 4.17 with a Debian domain 0 in QEMU's software emulation, its NICs on the wire of a network lab.
+
+The machine, its TAP interfaces and the way in (ssh) all live in the wire's namespace: nothing of the host is touched, and
+whoever removes the namespaces ends the machine. Its facts, such as the CPU's flags, are in docs/xen.md, "The lab".
+"""
+import contextlib
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import time
+
+from lib.lab import Lab, kill, run
+from xen import image
+
+MEMORY_MIB = 4096
+DOM0_MIB = 2048
+NIC_MODELS = ("e1000e",) * 4
+FIRST_SLOT = 4
+XEN_ARGUMENTS = (f"console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=error "
+                 "guest_loglvl=all noreboot cpuidle=0 iommu=no-sharept")
+KERNEL_ARGUMENTS = ("root=/dev/vda rw console=hvc0 quiet systemd.show_status=0 net.ifnames=0 mitigations=off "
+                    "random.trust_cpu=on rootflags=noatime")
+DEVICE = {
+    "e1000e": "e1000e",
+    # A modern function whose DMA goes through the IOMMU, as a real one's does.
+    "virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
+}
+LOGS = {  # Name of a log and the command in domain 0 that prints it.
+    "xl-dmesg.txt": "xl dmesg",
+    "xl-list.txt": "xl list -l; xl info; xl pci-assignable-list",
+    "xenstore.txt": "xenstore-ls -fp",
+    "journal.txt": "journalctl --no-pager",
+    "dmesg.txt": "dmesg",
+    "logs.tar": "tar c -C /var/log xen librettos 2>/dev/null",
+}
+SSH = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+       "-o", "BatchMode=yes")
+
+
+def missing():
+    """Why the lab cannot run on this machine; empty if it can."""
+    if os.geteuid() != 0:
+        return "it needs root"
+    tools = [tool for tool in ("qemu-system-x86_64", "ssh", "ip", *image.TOOLS) if not shutil.which(tool)]
+    if tools:
+        return f"{', '.join(tools)} not installed (packaging/setup.sh --xen)"
+    with open("/proc/meminfo") as meminfo:
+        available = int(next(line for line in meminfo if line.startswith("MemAvailable")).split()[1]) // 1024
+    if available < MEMORY_MIB + 512:
+        return f"{available} MiB of memory are available, it needs {MEMORY_MIB + 512}"
+    return ""
+
+
+class XenLab(Lab):
+    """A Lab whose host is domain 0. Use as a context manager."""
+
+    def __init__(self, nics=NIC_MODELS, **options):
+        super().__init__(**options)
+        self.nics = nics
+        self.ssh_socket = self.directory / "ssh"
+        self.qemu = None
+
+    def slot(self, number):
+        """The PCI address of NIC `number`, from 0."""
+        return f"0000:00:{FIRST_SLOT + number:02x}.0"
+
+    @staticmethod
+    def mac(number):
+        """NIC `number`'s own hardware address."""
+        return f"52:54:00:77:00:{number:02x}"
+
+    # ---- life
+
+    def __enter__(self):
+        self.image = image.ensure()
+        super().__enter__()
+        try:
+            self._boot()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _wire_command(self, *args):
+        return ["ip", "netns", "exec", self.namespace("wire"), *map(str, args)]
+
+    def _boot(self):
+        begin = time.monotonic()
+        wire = self.namespace("wire")
+        run("ip", "-n", wire, "addr", "add", "127.0.0.1/8", "dev", "lo", check=False)
+        devices = []
+        for number, model in enumerate(self.nics):
+            tap = f"nic{number}"
+            run("ip", "-n", wire, "tuntap", "add", tap, "mode", "tap", "vnet_hdr")
+            run("ip", "netns", "exec", wire, "sysctl", "-qw", f"net.ipv6.conf.{tap}.disable_ipv6=1")
+            run("ip", "-n", wire, "link", "set", tap, "master", "br0", "up")
+            devices += ["-netdev", f"tap,id={tap},ifname={tap},script=no,downscript=no", "-device",
+                        f"{DEVICE[model]},netdev={tap},mac={self.mac(number)},addr={FIRST_SLOT + number}"]
+        log = open(self.directory / "qemu.log", "ab")
+        self.qemu = subprocess.Popen(self._wire_command(
+            "qemu-system-x86_64", "-name", f"xen-lab-{self.tag}", "-machine", "q35,kernel-irqchip=off",
+            "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp",
+            "-smp", 2, "-m", MEMORY_MIB, "-display", "none", "-nodefaults", "-no-reboot",
+            "-serial", f"file:{self.directory}/console.log",
+            "-monitor", f"unix:{self.directory}/monitor,server=on,wait=off",
+            "-kernel", self.image / "xen", "-append", XEN_ARGUMENTS,
+            "-initrd", f"{self.image}/vmlinuz {KERNEL_ARGUMENTS},{self.image}/initrd",
+            "-device", "intel-iommu",
+            "-drive", f"file={self.image}/disk.img,format=raw,if=none,id=disk,snapshot=on",
+            "-device", "virtio-blk-pci,drive=disk,addr=3",
+            "-netdev", "user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:22-:22",
+            "-device", "virtio-net-pci,netdev=management,mac=52:54:00:77:ff:00,addr=0x10,romfile=", *devices),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        while not self._connect():
+            if self.qemu.poll() is not None:
+                raise RuntimeError(f"QEMU ended with {self.qemu.returncode}:\n{self._tail('qemu.log')}{self._tail('console.log')}")
+            if time.monotonic() - begin > 600:
+                raise RuntimeError(f"domain 0 cannot be reached:\n{self._tail('console.log')}")
+        self.dom0("until systemctl is-active -q xen.service; do sleep 0.1; done", timeout=300)
+        self.boot_seconds = time.monotonic() - begin
+        self._script("dom0", [*self.dom0_command("")[:-1], "--"])
+        self._script("client", self.client_command())
+
+    def _script(self, name, command):
+        """For people: the lab's directory has a command that runs its arguments in domain 0 or in the client namespace."""
+        path = self.directory / name
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        path.chmod(0o755)
+
+    def _connect(self):
+        """Makes the one connection that all commands share; false if domain 0 does not answer yet."""
+        done = run(*self._wire_command("ssh", *SSH, "-M", "-S", self.ssh_socket, "-f", "-N", "-o", "ConnectTimeout=5",
+                                       "-o", "ServerAliveInterval=0", "-i", self.image / "key", "root@127.0.0.1"),
+                   check=False, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            time.sleep(0.2)
+        return done.returncode == 0
+
+    def _tail(self, name, lines=40):
+        with contextlib.suppress(OSError):
+            return "\n".join((self.directory / name).read_text(errors="replace").splitlines()[-lines:]) + "\n"
+        return ""
+
+    # ---- domain 0
+
+    def dom0_command(self, command):
+        """The argument list that runs a shell command in domain 0, for subprocess."""
+        # Without the shared connection it must fail, not reach whatever else is at an address.
+        return ["ssh", *SSH, "-o", "ProxyCommand=false", "-S", str(self.ssh_socket), "root@dom0", command]
+
+    def dom0(self, command, check=True, timeout=120, **options):
+        """Runs a shell command in domain 0; its output is in the exception if it fails."""
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        return run(*self.dom0_command(command), check=check, timeout=timeout, **options)
+
+    def put(self, source, path):
+        """Copies a file to a path in domain 0; its mode too."""
+        source = pathlib.Path(source)
+        mode = source.stat().st_mode & 0o777
+        quoted = shlex.quote(str(path))
+        with open(source, "rb") as content:
+            self.dom0(f"mkdir -p $(dirname {quoted}) && cat >{quoted}.new && chmod {mode:o} {quoted}.new && "
+                      f"mv {quoted}.new {quoted}", stdin=content, timeout=600)
+
+    def get(self, path, target):
+        """Copies a file of domain 0 to the host."""
+        with open(target, "wb") as out:
+            subprocess.run(self.dom0_command(f"cat {shlex.quote(str(path))}"), stdout=out, stdin=subprocess.DEVNULL,
+                           check=True, timeout=600)
+
+    # ---- logs
+
+    def console(self, lines=40):
+        """The end of the console of Xen, which is domain 0's too and shows what domains print on port 0xE9."""
+        return self._tail("console.log", lines)
+
+    def domain_logs(self, lines=20):
+        return self.dom0(f"cd /var/log/xen/console 2>/dev/null && tail -n {lines} guest-*.log", check=False).stdout
+
+    def collect(self):
+        """Copies every log to a directory that outlives the lab, and returns it."""
+        target = pathlib.Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", f"/tmp/xen-lab-{self.tag}-logs"))
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("console.log", "qemu.log"):
+            with contextlib.suppress(OSError):
+                shutil.copy(self.directory / name, target)
+        for name, command in LOGS.items():
+            with contextlib.suppress(subprocess.SubprocessError), open(target / name, "wb") as out:
+                subprocess.run(self.dom0_command(command), stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=60)
+        return target
