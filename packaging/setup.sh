@@ -7,7 +7,7 @@ build=(bazel-bootstrap pkgconf g++ dpkg-dev protobuf-compiler protobuf-compiler-
   libabsl-dev libgtest-dev libgmock-dev libbenchmark-dev libsystemd-dev libseccomp-dev libcli11-dev
   iproute2 curl ca-certificates procps)
 tests=(python-is-python3 wrk iperf iputils-ping python3 clang libclang-rt-14-dev)
-xen=(qemu-system-x86 mmdebstrap e2fsprogs openssh-client python3)
+xen=(qemu-system-x86 qemu-utils mmdebstrap e2fsprogs openssh-client python3)
 lwip=/usr/src/librettos/lwip
 
 packages=("${build[@]}")

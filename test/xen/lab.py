@@ -1,7 +1,7 @@
-"""The Xen lab: Xen 4.17 with a Debian domain 0 in QEMU's software emulation, its NICs on the wire of a network lab.
+"""The Xen lab: Xen 4.17 with a Debian domain 0 in an emulated machine, whose NICs are on the wire of a network lab.
 
 The machine, its TAP interfaces and the way in (ssh) all live in the wire's namespace: nothing of the host is touched, and
-whoever removes the namespaces ends the machine. Its facts, such as the CPU's flags, are in docs/xen.md, "The lab".
+whoever removes the namespaces ends the machine.
 """
 import contextlib
 import os
@@ -11,22 +11,11 @@ import shutil
 import subprocess
 import time
 
-from lib.lab import Lab, kill, run
+from lib.lab import Lab, run
 from xen import image
+from xen.machine import BINARY, FIRST_SLOT, MEMORY_MIB, Machine
 
-MEMORY_MIB = 4096
-DOM0_MIB = 2048
 NIC_MODELS = ("e1000e",) * 4
-FIRST_SLOT = 4
-XEN_ARGUMENTS = (f"console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=error "
-                 "guest_loglvl=all noreboot cpuidle=0 iommu=no-sharept")
-KERNEL_ARGUMENTS = ("root=/dev/vda rw console=hvc0 quiet systemd.show_status=0 net.ifnames=0 mitigations=off "
-                    "random.trust_cpu=on rootflags=noatime")
-DEVICE = {
-    "e1000e": "e1000e",
-    # A modern function whose DMA goes through the IOMMU, as a real one's does.
-    "virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
-}
 LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "xl-dmesg.txt": "xl dmesg",
     "xl-list.txt": "xl list -l; xl info; xl pci-assignable-list",
@@ -43,7 +32,7 @@ def missing():
     """Why the lab cannot run on this machine; empty if it can."""
     if os.geteuid() != 0:
         return "it needs root"
-    tools = [tool for tool in ("qemu-system-x86_64", "ssh", "ip", *image.TOOLS) if not shutil.which(tool)]
+    tools = [tool for tool in (BINARY, "qemu-img", "ssh", "ip", *image.TOOLS) if not shutil.which(tool)]
     if tools:
         return f"{', '.join(tools)} not installed (packaging/setup.sh --xen)"
     with open("/proc/meminfo") as meminfo:
@@ -60,16 +49,11 @@ class XenLab(Lab):
         super().__init__(**options)
         self.nics = nics
         self.ssh_socket = self.directory / "ssh"
-        self.qemu = None
+        self.machine = None
 
     def slot(self, number):
         """The PCI address of NIC `number`, from 0."""
         return f"0000:00:{FIRST_SLOT + number:02x}.0"
-
-    @staticmethod
-    def mac(number):
-        """NIC `number`'s own hardware address."""
-        return f"52:54:00:77:00:{number:02x}"
 
     # ---- life
 
@@ -89,37 +73,15 @@ class XenLab(Lab):
     def _boot(self):
         begin = time.monotonic()
         wire = self.namespace("wire")
-        run("ip", "-n", wire, "addr", "add", "127.0.0.1/8", "dev", "lo", check=False)
-        devices = []
-        for number, model in enumerate(self.nics):
+        for number in range(len(self.nics)):
             tap = f"nic{number}"
             run("ip", "-n", wire, "tuntap", "add", tap, "mode", "tap", "vnet_hdr")
             run("ip", "netns", "exec", wire, "sysctl", "-qw", f"net.ipv6.conf.{tap}.disable_ipv6=1")
             run("ip", "-n", wire, "link", "set", tap, "master", "br0", "up")
-            devices += ["-netdev", f"tap,id={tap},ifname={tap},script=no,downscript=no", "-device",
-                        f"{DEVICE[model]},netdev={tap},mac={self.mac(number)},addr={FIRST_SLOT + number}"]
-        log = open(self.directory / "qemu.log", "ab")
-        self.qemu = subprocess.Popen(self._wire_command(
-            "qemu-system-x86_64", "-name", f"xen-lab-{self.tag}", "-machine", "q35,kernel-irqchip=off",
-            "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp",
-            "-smp", 2, "-m", MEMORY_MIB, "-display", "none", "-nodefaults", "-no-reboot",
-            "-serial", f"file:{self.directory}/console.log",
-            "-monitor", f"unix:{self.directory}/monitor,server=on,wait=off",
-            "-kernel", self.image / "xen", "-append", XEN_ARGUMENTS,
-            "-initrd", f"{self.image}/vmlinuz {KERNEL_ARGUMENTS},{self.image}/initrd",
-            "-device", "intel-iommu",
-            "-drive", f"file={self.image}/disk.img,format=raw,if=none,id=disk,snapshot=on",
-            "-device", "virtio-blk-pci,drive=disk,addr=3",
-            "-netdev", "user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:22-:22",
-            "-device", "virtio-net-pci,netdev=management,mac=52:54:00:77:ff:00,addr=0x10,romfile=", *devices),
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        log.close()
-        while not self._connect():
-            if self.qemu.poll() is not None:
-                raise RuntimeError(f"QEMU ended with {self.qemu.returncode}:\n{self._tail('qemu.log')}{self._tail('console.log')}")
-            if time.monotonic() - begin > 600:
-                raise RuntimeError(f"domain 0 cannot be reached:\n{self._tail('console.log')}")
-        self.dom0("until systemctl is-active -q xen.service; do sleep 0.1; done", timeout=300)
+        self.machine = Machine(self.directory, self.image, self.nics, self._wire_command())
+        self.machine.start(self._connect)
+        # A machine that goes on from a saved state has the clock of then.
+        self.dom0(f"date -s @{time.time():.0f} >/dev/null")
         self.boot_seconds = time.monotonic() - begin
         self._script("dom0", [*self.dom0_command("")[:-1], "--"])
         self._script("client", self.client_command())
@@ -130,14 +92,21 @@ class XenLab(Lab):
         path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         path.chmod(0o755)
 
-    def _connect(self):
-        """Makes the one connection that all commands share; false if domain 0 does not answer yet."""
-        done = run(*self._wire_command("ssh", *SSH, "-M", "-S", self.ssh_socket, "-f", "-N", "-o", "ConnectTimeout=5",
-                                       "-o", "ServerAliveInterval=0", "-i", self.image / "key", "root@127.0.0.1"),
-                   check=False, stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
+    def _connect(self, leave=False):
+        """Makes the one connection that all commands share, and waits for Xen's services; `leave`: then closes it again."""
+        begin = time.monotonic()
+        while run(*self._wire_command("ssh", *SSH, "-M", "-S", self.ssh_socket, "-f", "-N", "-o", "ConnectTimeout=5",
+                                      "-i", self.image / "key", "root@127.0.0.1"),
+                  check=False, stdin=subprocess.DEVNULL).returncode != 0:
+            if self.machine.ended():
+                raise RuntimeError(f"QEMU ended:\n{self._tail('qemu.log')}{self.console()}")
+            if time.monotonic() - begin > 600:
+                raise RuntimeError(f"domain 0 cannot be reached:\n{self.console()}")
             time.sleep(0.2)
-        return done.returncode == 0
+        self.dom0("until systemctl is-active -q xen.service; do sleep 0.1; done", timeout=300)
+        if leave:
+            self.dom0("sync")
+            run("ssh", *SSH, "-S", self.ssh_socket, "-O", "exit", "dom0")
 
     def _tail(self, name, lines=40):
         with contextlib.suppress(OSError):

@@ -38,7 +38,7 @@ def main():
         for pair in options.put:
             lab.put(*pair.split("=", 1))
         if options.stay:
-            while lab.qemu.poll() is None:
+            while not lab.machine.ended():
                 time.sleep(1)
             return 1
         argv = lab.dom0_command(" ".join(options.command))
