@@ -66,6 +66,7 @@ def kernel_image(name, deps, visibility = None, testonly = False):
         linkopts = [
             "-T",
             "$(location //guest/platform/xen:image.ld)",
+            "-lgcc",  # Wide division and the like. It uses the red zone: traps have stacks of their own.
         ],
         target_compatible_with = ["//bazel/freestanding:bare_metal"],
         testonly = testonly,

@@ -35,7 +35,8 @@ struct Heap::Header {
 
 void* Heap::Allocate(size_t bytes, size_t alignment) {
   static_assert(sizeof(Header) <= Header::kSize);
-  if (!std::has_single_bit(alignment) || alignment > kMaxAlignment || bytes > kMaxBytes) return nullptr;
+  if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > kMaxAlignment || bytes > kMaxBytes)
+    return nullptr;
   if (alignment <= 16 && bytes <= kSizes.back()) {
     return AllocateSmall(std::lower_bound(kSizes.begin(), kSizes.end(), bytes) - kSizes.begin());
   }

@@ -88,6 +88,10 @@ void* aligned_alloc(size_t alignment, size_t bytes) noexcept { return Allocate(b
 
 }  // extern "C"
 
+namespace std {
+const nothrow_t nothrow{};
+}
+
 void* operator new(size_t bytes) { return AllocateOrEnd(bytes, 16); }
 void* operator new[](size_t bytes) { return AllocateOrEnd(bytes, 16); }
 void* operator new(size_t bytes, std::align_val_t a) { return AllocateOrEnd(bytes, static_cast<size_t>(a)); }
