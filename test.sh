@@ -4,7 +4,7 @@
 #   ./test.sh [BAZEL TARGETS …]     default: //... and the sanitizers; with targets: only those, without sanitizers
 set -uo pipefail
 cd "$(dirname "$0")"
-packaging/setup.sh --test || exit 1
+packaging/setup.sh --test --xen || exit 1
 
 options=(--noshow_progress --ui_event_filters=-info --keep_going)
 results=$(mktemp -d)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 
@@ -16,6 +17,14 @@ from xen import image
 from xen.machine import BINARY, FIRST_SLOT, MEMORY_MIB, Machine
 
 NIC_MODELS = ("e1000e",) * 4
+SERVER_IMAGE = "/usr/libexec/librettos/librettos-netserver"
+INSTALLED = {  # What was built and where it goes in domain 0.
+    "daemon/librettosd": "/usr/sbin/librettosd",
+    "client/librettosctl": "/usr/bin/librettosctl",
+    "netserver/image.elf": SERVER_IMAGE,
+    "guest/apps/image.elf": "/usr/libexec/librettos/librettos-guest",
+    "packaging/librettosd.service": "/etc/systemd/system/librettosd.service",
+}
 LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "xl-dmesg.txt": "xl dmesg",
     "xl-list.txt": "xl list -l; xl info; xl pci-assignable-list",
@@ -44,12 +53,22 @@ def missing():
 
 class XenLab(Lab):
     """A Lab whose host is domain 0. Use as a context manager."""
+    # All of it is emulated on two CPUs.
+    file_mib = 16
+    udp_rate = 100
+    events = 3
+    patience = 120
+    mode_deadline = 60
+    server_nics = ("--nic", "wire0", "--standby-nic", "wire3")
 
     def __init__(self, nics=NIC_MODELS, **options):
         super().__init__(**options)
         self.nics = nics
         self.ssh_socket = self.directory / "ssh"
         self.machine = None
+        self.files = pathlib.Path("/srv/files")
+        self.server_image = SERVER_IMAGE
+        self._nics_made = 0
 
     def slot(self, number):
         """The PCI address of NIC `number`, from 0."""
@@ -141,7 +160,67 @@ class XenLab(Lab):
             subprocess.run(self.dom0_command(f"cat {shlex.quote(str(path))}"), stdout=out, stdin=subprocess.DEVNULL,
                            check=True, timeout=600)
 
+    # ---- daemon
+
+    def install(self):
+        """Puts what was built into domain 0."""
+        for name, path in INSTALLED.items():
+            built, stripped = self.binary(name), self.directory / "stripped"
+            # The symbols are most of a host binary; images have none.
+            if name.startswith(("daemon/", "client/")):
+                run("strip", "-o", stripped, built)
+                built = stripped
+            self.put(built, path)
+        self.dom0("systemctl daemon-reload")
+
+    def start_daemon(self):
+        """Starts the daemon and returns once it serves; the seconds that took."""
+        begin = time.monotonic()
+        if self.dom0("test -x /usr/sbin/librettosd", check=False).returncode != 0:
+            self.install()
+            begin = time.monotonic()
+        self.dom0("systemctl start librettosd")
+        self.wait_until("librettosd answers", lambda: self.ctl("server", "list", check=False, timeout="5s").returncode == 0)
+        return time.monotonic() - begin
+
+    def kill_daemon(self):
+        self.dom0("systemctl kill -s KILL librettosd")
+
+    def ctl(self, *args, check=True, timeout=None):
+        return self.dom0(shlex.join(["librettosctl", "--timeout", timeout or f"{self.patience}s", *map(str, args)]),
+                         check=check, timeout=600)
+
+    def ctl_text(self):
+        return f"{self.directory}/dom0 librettosctl"
+
+    # ---- what stands for a domain, a NIC and a guest's files
+
+    @staticmethod
+    def domain(status, role=""):
+        return status.get(f"{role}Domain" if role else "domain", 0)
+
+    def end_domain(self, domain, sig=signal.SIGKILL):
+        self.dom0(f"xl {'destroy' if sig == signal.SIGKILL else 'pause'} {domain}")
+
+    def domain_runs(self, domain):
+        """Whether it is there and not on its way out."""
+        listed = self.dom0(f"xl list {domain}", check=False)
+        return listed.returncode == 0 and not set(listed.stdout.splitlines()[-1].split()[4]) & set("sd")
+
+    def create_nic(self, name):
+        """The next PCI function."""
+        self.ctl("nic", "create", name, "--pci", self.slot(self._nics_made))
+        self._nics_made += 1
+
+    def make_file(self, name, mib):
+        sha256 = super().make_file(name, mib)
+        self.put(self.directory / "files" / name, self.files / name)
+        return sha256
+
     # ---- logs
+
+    def log(self, lines=40):
+        return self.dom0(f"journalctl --no-pager -o cat -n {lines} -u librettosd", check=False).stdout
 
     def console(self, lines=40):
         """The end of the console of Xen, which is domain 0's too and shows what domains print on port 0xE9."""
