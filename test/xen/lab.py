@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 from lib.lab import Lab, run
@@ -33,7 +34,7 @@ LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "dmesg.txt": "dmesg",
     "logs.tar": "tar c -C /var/log xen librettos 2>/dev/null",
 }
-SSH = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+SSH = ("-F", "none", "-c", "aes128-ctr", "-m", "umac-64-etm@openssh.com", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
        "-o", "BatchMode=yes")
 
 
@@ -69,6 +70,7 @@ class XenLab(Lab):
         self.files = pathlib.Path("/srv/files")
         self.server_image = SERVER_IMAGE
         self._nics_made = 0
+        self._transfer = threading.Lock()
 
     def slot(self, number):
         """The PCI address of NIC `number`, from 0."""
@@ -147,12 +149,14 @@ class XenLab(Lab):
 
     def put(self, source, path):
         """Copies a file to a path in domain 0; its mode too."""
-        source = pathlib.Path(source)
-        mode = source.stat().st_mode & 0o777
-        quoted = shlex.quote(str(path))
-        with open(source, "rb") as content:
-            self.dom0(f"mkdir -p $(dirname {quoted}) && cat >{quoted}.new && chmod {mode:o} {quoted}.new && "
-                      f"mv {quoted}.new {quoted}", stdin=content, timeout=600)
+        source, path = pathlib.Path(source), shlex.quote(str(path))
+        status = source.stat()
+        with self._transfer:
+            with open(source, "rb") as content, open(self.machine.transfer, "r+b") as disk:
+                shutil.copyfileobj(content, disk, 1 << 20)
+            self.dom0(f"mkdir -p $(dirname {path}) && dd if=/dev/vdb of={path}.new bs=1M count={-(-status.st_size >> 20)} "
+                      f"iflag=direct status=none && truncate -s {status.st_size} {path}.new && "
+                      f"chmod {status.st_mode & 0o777:o} {path}.new && mv {path}.new {path}", timeout=600)
 
     def get(self, path, target):
         """Copies a file of domain 0 to the host."""

@@ -17,6 +17,7 @@ BINARY = "qemu-system-x86_64"
 MEMORY_MIB = 4096
 DOM0_MIB = 2048
 FIRST_SLOT = 4
+TRANSFER_BYTES = 1 << 30
 XEN_ARGUMENTS = (f"console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=error "
                  "guest_loglvl=all noreboot cpuidle=0 iommu=no-sharept")
 KERNEL_ARGUMENTS = ("root=/dev/vda rw console=hvc0 quiet systemd.show_status=0 net.ifnames=0 mitigations=off "
@@ -26,6 +27,8 @@ FIXED = (
     "-cpu", "EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp", "-smp", "2", "-m", str(MEMORY_MIB),
     "-display", "none", "-nodefaults", "-no-reboot", "-append", XEN_ARGUMENTS, "-device", "intel-iommu",
     "-device", "virtio-blk-pci,drive=disk,addr=3",
+    # Files go in by a disk: many times faster than by the emulated network and ssh's ciphers.
+    "-device", "virtio-blk-pci,drive=transfer,addr=0x11",
     # The way in: without a network, but for this one port, in the namespace where QEMU runs.
     "-netdev", "user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:22-:22",
     "-device", "virtio-net-pci,netdev=management,mac=52:54:00:77:ff:00,addr=0x10,romfile=",
@@ -53,6 +56,9 @@ class Machine:
             tap = f"nic{number}"
             self._devices += ["-netdev", f"tap,id={tap},ifname={tap},script=no,downscript=no", "-device",
                               f"{DEVICE[model]},netdev={tap},mac={mac(number)},addr={FIRST_SLOT + number}"]
+        self.transfer = directory / "transfer"
+        with open(self.transfer, "wb") as disk:
+            disk.truncate(TRANSFER_BYTES)
         key = [run(BINARY, "--version").stdout, KERNEL_ARGUMENTS, *FIXED, *self._devices]
         self._saved = image / f"booted-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
 
@@ -75,7 +81,8 @@ class Machine:
                 [*self._prefix, BINARY, "-name", self._directory.name, *FIXED, *self._devices,
                  "-kernel", str(self._image / "xen"),
                  "-initrd", f"{self._image}/vmlinuz {KERNEL_ARGUMENTS},{self._image}/initrd",
-                 "-drive", f"{disk},if=none,id=disk", "-serial", f"file:{self._directory}/console.log",
+                 "-drive", f"{disk},if=none,id=disk",
+                 "-drive", f"file={self.transfer},format=raw,if=none,id=transfer", "-serial", f"file:{self._directory}/console.log",
                  "-qmp", f"unix:{self._directory}/qmp,server=on,wait=off", *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
