@@ -8,7 +8,10 @@
 #include "guest/platform/platform.h"
 #include "guest/platform/xen/memory.h"
 
-extern "C" const std::byte ImageText[];
+extern "C" {
+extern const std::byte ImageText[];
+void __cxa_pure_virtual();
+}
 
 namespace librettos::xen {
 namespace {
@@ -34,17 +37,18 @@ void Write(void* at) { *static_cast<volatile uint8_t*>(at) = 0xc3; }
   memset(Hidden(&buffer[0]), 'x', bytes);
 }
 
-class Base {
- public:
-  Base() { Call(); }
-  [[gnu::noinline]] void Call() { Hidden(this)->Pure(); }
-  virtual void Pure() = 0;
-};
-
-class Derived : public Base {
- public:
-  void Pure() override {}
-};
+// With a table that ends after the double fault's entry, neither a page fault nor what follows can be
+// delivered.
+void DoubleFault() {
+  struct [[gnu::packed]] {
+    uint16_t limit;
+    uint64_t base;
+  } table;
+  asm volatile("sidt %0" : "=m"(table));
+  table.limit = 9 * 16 - 1;
+  asm volatile("lidt %0" ::"m"(table));
+  Write(At(0));
+}
 
 void FreeTwice(size_t bytes) {
   void* object = malloc(bytes);
@@ -98,11 +102,12 @@ const Case kCases[] = {
        asm volatile("idivl %0" ::"m"(zero), "a"(1), "d"(0));
      }},
     {"invalid-opcode", [] { asm volatile("ud2"); }},
+    {"double-fault", DoubleFault},
     {"non-canonical", [] { (void)*static_cast<volatile uint8_t*>(At(0x800000000000)); }},
     {"panic", [] { Panic("as told"); }},
     {"assertion", [] { __assert_fail("x == y", "file.cc", 1, "f"); }},
     {"abort", [] { abort(); }},
-    {"pure-virtual", [] { Derived derived; }},
+    {"pure-virtual", __cxa_pure_virtual},
     {"free-small-twice", [] { FreeTwice(24); }},
     {"free-large-twice", [] { FreeTwice(100000); }},
     {"free-inside", [] { free(Hidden(static_cast<char*>(malloc(64)) + 16)); }},
