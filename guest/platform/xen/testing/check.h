@@ -11,5 +11,6 @@ void CheckPageTable();
 void CheckMemory();
 void CheckHeap();
 void CheckProcessor();
+void CheckCpus();  // Needs a second CPU.
 
 }  // namespace librettos::xen

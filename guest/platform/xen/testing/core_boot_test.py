@@ -12,10 +12,10 @@ GOOD_END, CRASH = 33, 255  # QEMU makes (n << 1) | 1 of what end.cc writes.
 MISSING = f"{QEMU} is not installed (packaging/setup.sh --test)"
 
 
-def boot(words="", memory="32M"):
+def boot(words="", memory="32M", cpus=1):
     """Returns QEMU's status and what the image wrote to COM1."""
     done = subprocess.run(
-        [QEMU, "-M", "q35,accel=tcg", "-cpu", "max", "-m", memory, "-nodefaults", "-display", "none", "-no-reboot",
+        [QEMU, "-M", "q35,accel=tcg", "-cpu", "max", "-m", memory, "-smp", str(cpus), "-nodefaults", "-display", "none", "-no-reboot",
          "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", IMAGE,
          "-append", f"debug-exit {words}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
@@ -29,8 +29,8 @@ def value(output, name):
 
 @unittest.skipUnless(shutil.which(QEMU), MISSING)
 class ChecksTest(unittest.TestCase):
-    def check(self, words="", memory="32M", at_least=1):
-        status, output = boot(words, memory)
+    def check(self, words="", memory="32M", cpus=1, at_least=1):
+        status, output = boot(words, memory, cpus)
         self.assertNotIn("FAILED", output)
         self.assertEqual(status, GOOD_END, output)
         self.assertGreaterEqual(len(re.findall("^ok ", output, re.M)), at_least, output)
@@ -44,6 +44,9 @@ class ChecksTest(unittest.TestCase):
     def test_memory_above_4_gib_is_used(self):
         self.assertGreater(value(self.check("large", "6G"), "ram"), 5 << 30)
 
+    def test_all_checks_hold_with_a_second_cpu(self):
+        self.check("cpus", cpus=2, at_least=55)
+
     def test_secrets_differ_between_starts(self):
         first, second = boot()[1], boot()[1]
         for name in ("random", "canary"):
@@ -53,8 +56,8 @@ class ChecksTest(unittest.TestCase):
 
 @unittest.skipUnless(shutil.which(QEMU), MISSING)
 class FatalTest(unittest.TestCase):
-    def dies(self, case, report):
-        status, output = boot(f"fatal={case}")
+    def dies(self, case, report, cpus=1):
+        status, output = boot(f"fatal={case}", cpus=cpus)
         self.assertRegex(output, report)
         self.assertRegex(output, r"(?m)^called from 0x", "no backtrace")
         self.assertEqual(status, CRASH, output)
@@ -80,6 +83,9 @@ class FatalTest(unittest.TestCase):
 
     def test_a_stack_overflow_is_told(self):
         self.trap("stack-overflow", "page fault", "where nothing is mapped: stack overflow")
+
+    def test_a_stack_overflow_of_a_further_cpu_is_told(self):
+        self.dies("second-stack-overflow", "(?s)trap: page fault, .*CPU 0x1.*where nothing is mapped: stack overflow", cpus=2)
 
     def test_a_stack_overrun_is_noticed(self):
         self.dies("stack-overrun", "panic: stack overrun")

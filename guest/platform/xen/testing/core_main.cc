@@ -38,6 +38,7 @@ void Check(std::string_view name, bool holds) {
 }
 
 int RunDomain() {
+  Log("up");
   if (RunFatal(CommandLine())) return 1;
   uint64_t bytes = 0;
   for (const MemoryRange& range : Ram()) bytes += range.end - range.begin;
@@ -55,6 +56,7 @@ int RunDomain() {
   CheckMemory();
   CheckHeap();
   CheckProcessor();
+  if (CommandLineHas("cpus")) CheckCpus();
   return 0;
 }
 

@@ -6,7 +6,9 @@
 #include <new>
 
 #include "guest/platform/platform.h"
+#include "guest/platform/xen/cpu.h"
 #include "guest/platform/xen/memory.h"
+#include "guest/platform/xen/testing/sipi_starter.h"
 
 extern "C" {
 extern const std::byte ImageText[];
@@ -69,6 +71,15 @@ void WriteReadOnlyMapping() {
   Write(at);
 }
 
+void OverflowOnSecondCpu() {
+  SetCpuStarter({.start = StartBySipi});
+  if (!StartCpu(
+           1, [](void*) { Overflow(0); }, nullptr)
+           .ok())
+    return;
+  Halt();
+}
+
 struct Case {
   std::string_view name;
   void (*run)();
@@ -93,6 +104,7 @@ const Case kCases[] = {
        reinterpret_cast<void (*)()>(Hidden(code))();
      }},
     {"stack-overflow", [] { Overflow(0); }},
+    {"second-stack-overflow", OverflowOnSecondCpu},
     {"stack-overrun", [] { Overrun(40); }},
     {"read-only-mapping-write", WriteReadOnlyMapping},
     {"divide",
