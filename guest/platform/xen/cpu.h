@@ -22,12 +22,24 @@ uint64_t ReadMsr(uint32_t msr);
 void WriteMsr(uint32_t msr, uint64_t value);
 
 // I/O ports.
-uint8_t In8(uint16_t port);
-uint16_t In16(uint16_t port);
-uint32_t In32(uint16_t port);
-void Out8(uint16_t port, uint8_t value);
-void Out16(uint16_t port, uint16_t value);
-void Out32(uint16_t port, uint32_t value);
+inline uint8_t In8(uint16_t port) {
+  uint8_t value;
+  asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+  return value;
+}
+inline void Out8(uint16_t port, uint8_t value) { asm volatile("outb %0, %1" ::"a"(value), "Nd"(port)); }
+inline uint16_t In16(uint16_t port) {
+  uint16_t value;
+  asm volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+  return value;
+}
+inline void Out16(uint16_t port, uint16_t value) { asm volatile("outw %0, %1" ::"a"(value), "Nd"(port)); }
+inline uint32_t In32(uint16_t port) {
+  uint32_t value;
+  asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+  return value;
+}
+inline void Out32(uint16_t port, uint32_t value) { asm volatile("outl %0, %1" ::"a"(value), "Nd"(port)); }
 
 inline void Pause() { asm volatile("pause"); }
 

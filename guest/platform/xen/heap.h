@@ -38,19 +38,27 @@ class Heap {
   size_t pages() const { return pages_; }  // Taken from the source now.
 
  private:
-  static constexpr size_t kClasses = 22;
   struct Header;
+
+  // Sizes of objects: as many as possible of each fit behind a page's header; multiples of 16.
+  static constexpr std::array<uint16_t, 22> kSizes = {16,  32,  48,  64,  80,   96,  112, 128,
+                                                      144, 160, 192, 224, 256,  304, 352, 400,
+                                                      448, 560, 672, 800, 1344, 2016};
 
   Header* HeaderOf(const void* object) const;
   uint64_t Seal(const Header* header) const;
   void* AllocateSmall(size_t size_class);
   void* AllocateRun(size_t bytes, size_t offset);
-  void FreeSmall(Header* header, void* object);
+  void FreeSmall(Header* page, const void* object);
+  Header* TakePages(size_t pages);
+  void GivePages(Header* header, size_t pages);
+  void Link(Header* page);
+  void Unlink(Header* page);
 
   PageSource source_;
   uint64_t secret_;
   size_t pages_ = 0;
-  std::array<Header*, kClasses> partial_{};  // Pages with room, per class.
+  std::array<Header*, kSizes.size()> partial_{};  // Pages with room, per class.
 };
 
 }  // namespace librettos::xen

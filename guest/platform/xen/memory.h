@@ -6,8 +6,8 @@
 //   reserved     ReserveVirtual's range: device registers, other domains' pages, stacks
 // Everything else, page 0 first of all, is unmapped.
 //
-// Threading: pages and ranges from any CPU. MapPage and UnmapPage flush the calling CPU's TLB only: an
-// address that another CPU has used is not mapped anew.
+// Threading: pages and ranges from any CPU; what maps and unmaps from CPU 0 only. It flushes only that CPU's
+// TLB, so no other CPU uses reserved addresses but its own stack.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // How an image starts: what KernelMain reads, and what it calls.
 //
-// Order: console; first CPU and traps; InitHypervisor; memory; heap; clock; entropy; static constructors;
-// RunDomain; EndDomain(kFinished, its result).
+// Order: console; first CPU and traps; start info; InitHypervisor; memory; clock; entropy; heap; static
+// constructors; RunDomain; EndDomain(kFinished, its result).
 #pragma once
 
 #include <cstdint>
