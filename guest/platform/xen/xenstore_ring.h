@@ -42,6 +42,10 @@ class XenstoreRing {
   // Takes what has arrived, and hands over what is queued as far as there is room. True: xenstored is to be
   // signalled. `receiver` may Send.
   bool Turn(XenstoreReceiver& receiver);
+  // Only hands over: for a domain that dies within OnMessage.
+  bool Flush() { return Transmit(); }
+  // All that was queued is handed over.
+  bool sent() const { return sent_ == queued_; }
 
   bool broken() const { return broken_; }
 
