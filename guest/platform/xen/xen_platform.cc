@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "guest/platform/xen/block.h"
 #include "guest/platform/xen/mapping.h"
 #include "guest/platform/xen/ports.h"
 
@@ -18,9 +19,11 @@ XenPlatform::XenPlatform() {
   loop_.Start();
   grants_.Init();
   ReadIdentity();
+  OpenFiles();
   xenbus_.Start();
-  const std::string path = "/local/domain/" + std::to_string(self_) + "/control/shutdown";
-  if (!registry().Watch(path, this).ok()) Panic("cannot watch control/shutdown");
+  if (!registry().Watch(base_ + "/control/shutdown", this).ok() || !devices_.Start(base_).ok()) {
+    Panic("the registry refuses its first watches");
+  }
 }
 
 void XenPlatform::ReadIdentity() {
@@ -28,6 +31,7 @@ void XenPlatform::ReadIdentity() {
   if (std::from_chars(id.data(), id.data() + id.size(), self_).ec != std::errc() || self_ == 0) {
     Panic("xenstore does not say which domain this is");
   }
+  base_ = "/local/domain/" + std::to_string(self_);
   while (argument_texts_.size() < kMaxArguments) {
     auto argument = xenbus_.Read("control/arguments/" + std::to_string(argument_texts_.size()));
     if (!argument) break;
@@ -36,9 +40,18 @@ void XenPlatform::ReadIdentity() {
   arguments_.assign(argument_texts_.begin(), argument_texts_.end());
 }
 
+void XenPlatform::OpenFiles() {
+  auto disk = BlockDevice::Connect(xenbus_, events_, grants_);
+  if (!disk.ok()) {
+    if (disk.error() != Error::kNotFound) Log("the disk with the files cannot be used");
+    return;
+  }
+  if (!files_.Index(*disk).ok()) Log("the disk holds no whole archive; files may be missing");
+}
+
 void XenPlatform::PublishExit(int status) {
-  const std::string path = "/local/domain/" + std::to_string(self_) + "/data/exit";
-  if (!registry().Publish(path, std::to_string(status)).ok()) Log("data/exit cannot be published");
+  if (!registry().Publish(base_ + "/data/exit", std::to_string(status)).ok())
+    Log("data/exit cannot be published");
   xenbus_.Finish(Now() + kSecond);
 }
 

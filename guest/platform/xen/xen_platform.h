@@ -43,6 +43,7 @@ class XenPlatform final : public Platform, private RegistryObserver {
 
  private:
   void ReadIdentity();
+  void OpenFiles();
   // The key by which the domain is asked to end.
   void OnKey(std::string_view path, std::string_view value, bool present) override;
 
@@ -51,9 +52,10 @@ class XenPlatform final : public Platform, private RegistryObserver {
   Xenbus xenbus_{events_, loop_};
   GrantTable grants_;
   Regions regions_{grants_};
-  XenDevices devices_;
+  XenDevices devices_{loop_, events_, xenbus_.registry()};
   Ustar files_;
   DomainId self_ = 0;
+  std::string base_;  // The domain's path in the registry.
   std::vector<std::string> argument_texts_;
   std::vector<std::string_view> arguments_;
 };

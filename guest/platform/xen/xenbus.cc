@@ -3,6 +3,7 @@
 #include "guest/platform/xen/cpu.h"
 #include "guest/platform/xen/hypercall.h"
 #include "guest/platform/xen/shared_info.h"
+#include "guest/platform/xen/xenstore_path.h"
 
 namespace librettos::xen {
 namespace {
@@ -37,6 +38,23 @@ std::optional<std::string> Xenbus::Read(std::string_view path) {
 
 Status Xenbus::Write(std::string_view path, std::string_view value) {
   return Request(XS_WRITE, {path, kNul, value}).error();
+}
+
+std::vector<std::string> Xenbus::List(std::string_view path) {
+  std::vector<std::string> names;
+  auto listed = Request(XS_DIRECTORY, {path, kNul});
+  if (!listed.ok()) return names;
+  std::string_view rest = *listed;
+  for (std::string_view name; TakeText(rest, &name);) names.emplace_back(name);
+  return names;
+}
+
+bool Xenbus::AwaitValue(std::string_view path, std::string_view value, Nanoseconds deadline) {
+  while (Read(path).value_or("") != value) {
+    if (Now() >= deadline) return false;
+    events_.Await(port_, Now() + 10 * kMillisecond);
+  }
+  return true;
 }
 
 Result<std::string> Xenbus::Request(uint32_t type, std::initializer_list<std::string_view> parts) {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "guest/platform/xen/events.h"
 #include "guest/platform/xen/loop.h"
@@ -22,6 +23,10 @@ class Xenbus final : private XenstoreReceiver, private Handler {
   // to the domain's own.
   std::optional<std::string> Read(std::string_view path);
   Status Write(std::string_view path, std::string_view value);
+  // Names of the keys directly below `path`.
+  std::vector<std::string> List(std::string_view path);
+  // Reads `path` until it holds `value`; false: not before `deadline`.
+  bool AwaitValue(std::string_view path, std::string_view value, Nanoseconds deadline);
 
   // Has the loop serve the registry.
   void Start();
