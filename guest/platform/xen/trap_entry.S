@@ -1,5 +1,6 @@
 // Entries of the interrupt table. An exception saves a TrapFrame (trap.cc) and calls HandleTrap, which does not
-// return; an interrupt only returns.
+// return; an interrupt only returns, with interrupts off: Xen's callback vector comes again until its cause is
+// gone, which the interrupted WaitForInterrupt's caller sees to.
     .section .text, "ax"
 
     .globl TrapEntries
@@ -39,6 +40,7 @@ SaveFrame:
     .globl InterruptEntry
     .align 16
 InterruptEntry:
+    andq $~0x200, 16(%rsp)  // IF in the saved RFLAGS.
     iretq
 
     .section .note.GNU-stack, "", @progbits
