@@ -154,6 +154,7 @@ void Server::OnDevice(const Device& device) {
   Result<Nic*> nic = OpenNic(platform_, device_);
   if (nic.ok()) {
     nic_.reset(nic.value());
+    nic_->SetPromiscuous(true);
     return;
   }
   Publish("data/role", Text().Add("failed nic ").Add(name).Add(": ").Add(ToString(nic.error())).view());

@@ -1,0 +1,38 @@
+// A NIC and its wire, on a test's bench: what nic_conformance.h needs of a device, model or real.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/net/nic.h"
+#include "drivers/net/testing/frames.h"
+
+namespace librettos::fake {
+
+class NicBench {
+ public:
+  virtual ~NicBench() = default;
+  // Opens the one NIC. Deleted by the test before the bench.
+  virtual Result<Nic*> Open(const MacAddress& address, uint32_t mtu) = 0;
+  // What the NIC put on the wire since the last call.
+  virtual std::vector<Frame> TakeSent() = 0;
+  // A frame arrives from the wire.
+  virtual void Deliver(const Frame& frame) = 0;
+  // While on hold the device sends nothing, and what it was given stays with it.
+  virtual void SetHold(bool hold) = 0;
+  virtual void SetLink(bool up) = 0;
+  virtual void Withdraw() = 0;
+  // One Loop::Wait that does not sleep. True: a handler was called.
+  virtual bool Wait() = 0;
+  // Interrupts that the device sent.
+  virtual uint64_t interrupts() const = 0;
+  // Which of the device's rules the driver broke. Empty: none.
+  virtual std::string Complaints() const = 0;
+  // After the NIC was deleted: the device is quiet and holds nothing.
+  virtual bool Quiet() const = 0;
+  // Whether the device keeps frames for other addresses back.
+  virtual bool filters() const = 0;
+};
+
+}  // namespace librettos::fake

@@ -1,0 +1,590 @@
+#include "drivers/net/testing/nic_conformance.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace librettos::fake {
+
+void NicConformance::SetUp() { bench_ = GetParam().make(); }
+
+void NicConformance::TearDown() {
+  nic_.reset();
+  EXPECT_EQ(bench_->Complaints(), "");
+}
+
+void NicConformance::Open(uint32_t mtu) {
+  Result<Nic*> nic = bench_->Open(kAddress, mtu);
+  ASSERT_TRUE(nic.ok()) << ToString(nic.error());
+  nic_.reset(*nic);
+}
+
+bool NicConformance::Transmit(const Frame& frame, const Offload& offload) {
+  const Part part{frame.data(), static_cast<uint32_t>(frame.size())};
+  const OutFrame out{{&part, 1}, part.length, offload};
+  return nic_->Transmit({&out, 1}) == 1;
+}
+
+std::vector<Frame> NicConformance::ReceiveAll() {
+  std::vector<Frame> all;
+  for (;;) {
+    std::array<InFrame, 8> frames;
+    for (size_t i = 0; i < frames.size(); ++i)
+      frames[i].buffer = std::span(buffer_).subspan(i * (kMaxFrameBytes + 1), kMaxFrameBytes + 1);
+    const size_t got = nic_->Receive(frames);
+    for (size_t i = 0; i < got; ++i) {
+      all.emplace_back(frames[i].buffer.begin(), frames[i].buffer.begin() + frames[i].length);
+      last_offload_ = frames[i].offload;
+    }
+    if (got < frames.size()) return all;
+  }
+}
+
+void NicConformance::ExpectRefused(uint16_t segment_bytes) {
+  Frame frame = TcpFrame(kPeer, {.payload = segment_bytes ? 5000u : 500u});
+  const Offload offload = MakePartial(frame, segment_bytes);
+  EXPECT_TRUE(Transmit(frame, offload));
+  EXPECT_EQ(nic_->counters().tx_errors, 1u);
+  EXPECT_TRUE(bench_->TakeSent().empty());
+}
+
+void NicConformance::Settle(int rounds) {
+  while (rounds-- > 0 && bench_->Wait()) continue;
+}
+
+namespace {
+
+// What was sent may come out padded.
+bool SameFrame(const Frame& sent, const Frame& got) {
+  return got.size() >= sent.size() && (got.size() == sent.size() || got.size() == 60) &&
+         std::equal(sent.begin(), sent.end(), got.begin());
+}
+
+TEST_P(NicConformance, HasTheAddressAndMtuItWasGiven) {
+  Open(1400);
+  EXPECT_EQ(nic_->address(), kAddress);
+  EXPECT_EQ(nic_->mtu(), 1400u);
+}
+
+TEST_P(NicConformance, SendsFramesOfAllSizesAsTheyAre) {
+  Open();
+  for (uint32_t length : {14u, 15u, 42u, 59u, 60u, 61u, 64u, 1500u, 1513u, 1514u}) {
+    const Frame frame = PlainFrame(kPeer, length, 1);
+    ASSERT_TRUE(Transmit(frame)) << length;
+    const std::vector<Frame> sent = bench_->TakeSent();
+    ASSERT_EQ(sent.size(), 1u) << length;
+    EXPECT_TRUE(SameFrame(frame, sent[0])) << length;
+  }
+  EXPECT_EQ(nic_->counters().tx_frames, 10u);
+  EXPECT_EQ(nic_->counters().tx_errors, 0u);
+}
+
+TEST_P(NicConformance, SendsJumboFrames) {
+  Open(9000);
+  for (uint32_t length : {1515u, 2048u, 4084u, 4085u, 4096u, 4097u, 8192u, 9014u}) {
+    const Frame frame = PlainFrame(kPeer, length, 2);
+    ASSERT_TRUE(Transmit(frame)) << length;
+    const std::vector<Frame> sent = bench_->TakeSent();
+    ASSERT_EQ(sent.size(), 1u) << length;
+    EXPECT_TRUE(SameFrame(frame, sent[0])) << length;
+  }
+}
+
+TEST_P(NicConformance, GathersParts) {
+  Open(9000);
+  const Frame frame = PlainFrame(kPeer, 9014, 3);
+  std::vector<Part> parts;
+  for (uint32_t at = 0, size = 1; at < frame.size(); size = size * 2 + 1) {
+    const uint32_t length = std::min<uint32_t>(size, static_cast<uint32_t>(frame.size()) - at);
+    parts.push_back({frame.data() + at, length});
+    parts.push_back({frame.data() + at, 0});  // Nothing is a part, too.
+    at += length;
+  }
+  const OutFrame out{parts, static_cast<uint32_t>(frame.size()), {}};
+  ASSERT_EQ(nic_->Transmit({&out, 1}), 1u);
+  const std::vector<Frame> sent = bench_->TakeSent();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_TRUE(SameFrame(frame, sent[0]));
+}
+
+TEST_P(NicConformance, FramesAreTakenWhenTransmitReturns) {
+  Open();
+  bench_->SetHold(true);
+  Frame frame = PlainFrame(kPeer, 1000, 4);
+  const Frame original = frame;
+  ASSERT_TRUE(Transmit(frame));
+  std::fill(frame.begin(), frame.end(), std::byte{0});
+  bench_->SetHold(false);
+  const std::vector<Frame> sent = bench_->TakeSent();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_TRUE(SameFrame(original, sent[0]));
+}
+
+TEST_P(NicConformance, RefusesWhatIsNoFrameOrTooLong) {
+  Open();
+  const Frame frame = PlainFrame(kPeer, 2000, 5);
+  const Part part{frame.data(), 100};
+  const OutFrame bad[] = {
+      {{&part, 1}, 99, {}},   // Not the sum of the parts.
+      {{&part, 1}, 101, {}},  //
+      {{}, 0, {}},            // Nothing.
+      {{&part, 1}, 100, {.needs_checksum = true, .checksum_start = 14, .checksum_offset = 90}}};
+  for (const OutFrame& out : bad) EXPECT_EQ(nic_->Transmit({&out, 1}), 1u);
+  EXPECT_TRUE(Transmit(frame));  // Beyond the MTU.
+  EXPECT_TRUE(Transmit(Frame(13)));
+  EXPECT_EQ(nic_->counters().tx_errors, 6u);
+  EXPECT_EQ(nic_->counters().tx_frames, 6u);
+  EXPECT_TRUE(bench_->TakeSent().empty());
+  EXPECT_TRUE(Transmit(PlainFrame(kPeer, 100, 6)));
+  EXPECT_EQ(bench_->TakeSent().size(), 1u);
+}
+
+TEST_P(NicConformance, KeepsOrder) {
+  Open();
+  uint32_t sent = 0;
+  std::vector<Frame> wire;
+  for (int round = 0; round < 100; ++round) {
+    std::vector<Frame> frames;
+    std::vector<Part> parts;
+    for (uint32_t i = 0; i < 32; ++i) {
+      frames.push_back(PlainFrame(kPeer, 64 + (sent + i) % 1400, 0));
+      Put32(frames.back(), 20, sent + i);
+    }
+    for (const Frame& frame : frames) parts.push_back({frame.data(), static_cast<uint32_t>(frame.size())});
+    std::vector<OutFrame> out;
+    for (const Part& part : parts) out.push_back({{&part, 1}, part.length, {}});
+    const size_t taken = nic_->Transmit(out);
+    ASSERT_EQ(taken, out.size());
+    sent += static_cast<uint32_t>(taken);
+    for (Frame& frame : bench_->TakeSent()) wire.push_back(std::move(frame));
+  }
+  ASSERT_EQ(wire.size(), sent);
+  for (uint32_t i = 0; i < sent; ++i) ASSERT_EQ(Get32(wire[i], 20), i);
+}
+
+TEST_P(NicConformance, ComputesChecksums) {
+  Open();
+  if (!nic_->features().checksum) return ExpectRefused(0);
+  for (const TcpSpec& spec :
+       {TcpSpec{.payload = 1}, TcpSpec{.payload = 0, .tcp_options = 12},
+        TcpSpec{.payload = 1001, .ip_options = 8}, TcpSpec{.ip6 = true, .payload = 77, .tcp_options = 40}}) {
+    Frame frame = TcpFrame(kPeer, spec);
+    const Frame original = frame;
+    const Offload offload = MakePartial(frame);
+    ASSERT_TRUE(Transmit(frame, offload));
+    const std::vector<Frame> sent = bench_->TakeSent();
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_TRUE(SameFrame(original, sent[0])) << Wrong(sent[0]);
+  }
+  EXPECT_EQ(nic_->counters().tx_errors, 0u);
+}
+
+TEST_P(NicConformance, Segments) {
+  Open();
+  if (!nic_->features().segmentation) return ExpectRefused(1400);
+  for (bool ip6 : {false, true}) {
+    const uint32_t longest = 65535 - 14 - (ip6 ? 40 : 20) - 20;
+    for (uint32_t payload : {1401u, 2800u, 2801u, 4096u, 20000u, longest}) {
+      Frame frame = TcpFrame(kPeer, {.ip6 = ip6, .payload = payload, .fin_psh = true});
+      const Frame whole = frame;
+      const Offload offload = MakePartial(frame, 1400);
+      ASSERT_TRUE(Transmit(frame, offload));
+      EXPECT_EQ(WrongSegments(whole, bench_->TakeSent(), 1400), "") << ip6 << " " << payload;
+    }
+  }
+  EXPECT_EQ(nic_->counters().tx_errors, 0u);
+}
+
+TEST_P(NicConformance, SegmentsWithOptionsInScatteredParts) {
+  Open();
+  if (!nic_->features().segmentation) GTEST_SKIP() << "not with this device";
+  Frame frame = TcpFrame(kPeer, {.payload = 10000, .ip_options = 40, .tcp_options = 40});
+  const Frame whole = frame;
+  Offload offload = MakePartial(frame, 536);
+  offload.header_bytes = 3;  // A hint that is wrong.
+  std::vector<Part> parts;
+  for (uint32_t at = 0; at < frame.size(); at += 37)
+    parts.push_back({frame.data() + at, std::min<uint32_t>(37, static_cast<uint32_t>(frame.size()) - at)});
+  const OutFrame out{parts, static_cast<uint32_t>(frame.size()), offload};
+  ASSERT_EQ(nic_->Transmit({&out, 1}), 1u);
+  EXPECT_EQ(WrongSegments(whole, bench_->TakeSent(), 536), "");
+}
+
+TEST_P(NicConformance, OneSegmentIsAFrame) {
+  Open();
+  if (!nic_->features().segmentation) GTEST_SKIP() << "not with this device";
+  Frame frame = TcpFrame(kPeer, {.payload = 1400});
+  const Frame whole = frame;
+  ASSERT_TRUE(Transmit(frame, MakePartial(frame, 1400)));
+  EXPECT_EQ(WrongSegments(whole, bench_->TakeSent(), 1400), "");
+}
+
+TEST_P(NicConformance, ReceivesFramesOfAllSizesAsTheyAre) {
+  Open();
+  for (uint32_t length : {60u, 61u, 64u, 1500u, 1513u, 1514u}) {
+    const Frame frame = PlainFrame(kAddress, length, 1);
+    bench_->Deliver(frame);
+    const std::vector<Frame> got = ReceiveAll();
+    ASSERT_EQ(got.size(), 1u) << length;
+    EXPECT_EQ(got[0], frame) << length;
+  }
+  EXPECT_EQ(nic_->counters().rx_frames, 6u);
+  EXPECT_EQ(nic_->counters().rx_errors, 0u);
+}
+
+TEST_P(NicConformance, ReceivesJumboFrames) {
+  Open(9000);
+  for (uint32_t length : {1515u, 2047u, 2048u, 2049u, 4084u, 4085u, 4096u, 9014u}) {
+    const Frame frame = PlainFrame(kAddress, length, 2);
+    bench_->Deliver(frame);
+    const std::vector<Frame> got = ReceiveAll();
+    ASSERT_EQ(got.size(), 1u) << length;
+    EXPECT_EQ(got[0], frame) << length;
+  }
+}
+
+TEST_P(NicConformance, DropsFramesThatTheBufferCannotHold) {
+  Open(9000);
+  bench_->Deliver(PlainFrame(kAddress, 9014, 3));
+  bench_->Deliver(PlainFrame(kAddress, 1514, 4));
+  InFrame frame{.buffer = std::span(buffer_).first(1518), .offload = {}};
+  EXPECT_EQ(nic_->Receive({&frame, 1}), 1u);
+  EXPECT_EQ(frame.length, 1514u);
+  EXPECT_EQ(nic_->counters().rx_errors, 1u);
+}
+
+TEST_P(NicConformance, ReceivesFarMoreThanTheRingHoldsInOrder) {
+  Open();
+  uint32_t sent = 0, got = 0;
+  for (int round = 0; round < 40; ++round) {
+    for (uint32_t i = 0; i < 100; ++i) {
+      Frame frame = PlainFrame(kAddress, 64 + sent % 1400, 0);
+      Put32(frame, 20, sent++);
+      bench_->Deliver(frame);
+    }
+    for (const Frame& frame : ReceiveAll()) ASSERT_EQ(Get32(frame, 20), got++);
+  }
+  EXPECT_EQ(got, sent);
+}
+
+TEST_P(NicConformance, ReceivesABurstLargerThanTheRing) {
+  Open();
+  for (uint32_t i = 0; i < 1000; ++i) {
+    Frame frame = PlainFrame(kAddress, 64, 0);
+    Put32(frame, 20, i);
+    bench_->Deliver(frame);
+  }
+  uint32_t got = 0;
+  for (int round = 0; round < 100 && got < 1000; ++round) {
+    for (const Frame& frame : ReceiveAll()) ASSERT_EQ(Get32(frame, 20), got++);
+  }
+  EXPECT_EQ(got, 1000u);
+}
+
+TEST_P(NicConformance, BelievesNoChecksumThatTheDeviceDidNotCheck) {
+  Open();
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  ASSERT_EQ(ReceiveAll().size(), 1u);
+  EXPECT_FALSE(last_offload_.checksum_valid);
+  Frame frame = TcpFrame(kAddress, {.payload = 100});
+  frame[80] ^= std::byte{1};
+  bench_->Deliver(frame);
+  ASSERT_EQ(ReceiveAll().size(), 1u);
+  EXPECT_FALSE(last_offload_.checksum_valid);
+}
+
+// ---- Interrupts
+
+TEST_P(NicConformance, CallsTheHandlerForAFrame) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  EXPECT_TRUE(bench_->Wait());
+  EXPECT_EQ(handler.calls, 1);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, CallsTheHandlerForAFrameThatCameBefore) {
+  Open();
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  EXPECT_TRUE(bench_->Wait());
+  EXPECT_EQ(handler.calls, 1);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, CallsAgainWhileSomethingIsLeft) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  for (uint8_t i = 0; i < 3; ++i) bench_->Deliver(PlainFrame(kAddress, 100, i));
+  for (int calls = 1; calls <= 3; ++calls) {
+    bench_->Wait();
+    ASSERT_EQ(handler.calls, calls);
+    InFrame frame{.buffer = std::span(buffer_).first(2000), .offload = {}};
+    ASSERT_EQ(nic_->Receive({&frame, 1}), 1u);
+  }
+  Settle();
+  EXPECT_EQ(handler.calls, 3);
+  // And it still rings for the next.
+  bench_->Deliver(PlainFrame(kAddress, 100, 9));
+  Settle(1);
+  EXPECT_EQ(handler.calls, 4);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, SleepsOnceAllIsTaken) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  bench_->Wait();
+  EXPECT_EQ(ReceiveAll().size(), 1u);
+  Settle();
+  EXPECT_FALSE(bench_->Wait());
+  EXPECT_EQ(handler.calls, 1);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, WithoutHandlerThereAreNoInterrupts) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  nic_->SetHandler(nullptr);
+  Settle();
+  const uint64_t before = bench_->interrupts();
+  for (uint8_t i = 0; i < 100; ++i) {
+    bench_->Deliver(PlainFrame(kAddress, 100, i));
+    Transmit(PlainFrame(kPeer, 100, i));
+    ReceiveAll();
+  }
+  EXPECT_EQ(bench_->interrupts(), before);
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+}
+
+TEST_P(NicConformance, PolledFramesCauseNoInterruptLater) {
+  Open();
+  for (uint8_t i = 0; i < 10; ++i) {
+    bench_->Deliver(PlainFrame(kAddress, 100, i));
+    Transmit(PlainFrame(kPeer, 100, i));
+  }
+  ReceiveAll();
+  const uint64_t before = bench_->interrupts();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  EXPECT_FALSE(bench_->Wait());
+  EXPECT_EQ(bench_->interrupts(), before);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, WhileAtWorkThereAreNoInterrupts) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  bench_->Deliver(PlainFrame(kAddress, 100, 0));
+  bench_->Wait();
+  ASSERT_EQ(handler.calls, 1);
+  const uint64_t before = bench_->interrupts();
+  for (uint8_t i = 0; i < 100; ++i) {
+    bench_->Deliver(PlainFrame(kAddress, 100, i));
+    bench_->Wait();
+  }
+  EXPECT_EQ(handler.calls, 101);
+  EXPECT_EQ(bench_->interrupts(), before);
+  EXPECT_EQ(ReceiveAll().size(), 101u);
+  nic_->SetHandler(nullptr);
+}
+
+// ---- A full device
+
+TEST_P(NicConformance, SaysFullAndCallsWhenThereIsRoom) {
+  Open();
+  bench_->SetHold(true);
+  const Frame frame = PlainFrame(kPeer, 1000, 1);
+  uint32_t taken = 0;
+  while (taken < 10000 && Transmit(frame)) ++taken;
+  ASSERT_LT(taken, 10000u);
+  ASSERT_GT(taken, 16u);
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+  bench_->SetHold(false);
+  Settle(1);
+  EXPECT_EQ(handler.calls, 1);
+  EXPECT_TRUE(Transmit(frame));
+  EXPECT_EQ(bench_->TakeSent().size(), taken + 1);
+  Settle();
+  EXPECT_EQ(handler.calls, 1);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, SaysFullWithTheHandlerSetAndCallsWhenThereIsRoom) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  bench_->SetHold(true);
+  const Frame frame = PlainFrame(kPeer, 1514, 1);
+  uint32_t taken = 0;
+  while (taken < 10000 && Transmit(frame)) ++taken;
+  ASSERT_LT(taken, 10000u);
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+  bench_->SetHold(false);
+  Settle(1);
+  EXPECT_EQ(handler.calls, 1);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, CallsForRoomAfterFewLargeFrames) {
+  Open();
+  if (!nic_->features().segmentation) GTEST_SKIP() << "not with this device";
+  bench_->SetHold(true);
+  Frame frame = TcpFrame(kPeer, {.payload = 60000});
+  const Offload offload = MakePartial(frame, 1400);
+  uint32_t taken = 0;
+  while (taken < 10000 && Transmit(frame, offload)) ++taken;
+  ASSERT_LT(taken, 10000u);
+  ASSERT_GT(taken, 1u);
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+  bench_->SetHold(false);
+  Settle(1);
+  EXPECT_EQ(handler.calls, 1);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, APolledFullDeviceHasRoomAgain) {
+  Open();
+  bench_->SetHold(true);
+  const Frame frame = PlainFrame(kPeer, 100, 1);
+  for (int i = 0; i < 10000 && Transmit(frame); ++i) continue;
+  EXPECT_FALSE(Transmit(frame));
+  bench_->SetHold(false);
+  EXPECT_TRUE(Transmit(frame));
+}
+
+TEST_P(NicConformance, TakesPartOfABatchWhenFull) {
+  Open();
+  bench_->SetHold(true);
+  const Frame frame = PlainFrame(kPeer, 100, 1);
+  const Part part{frame.data(), 100};
+  const std::vector<OutFrame> batch(1000, OutFrame{{&part, 1}, 100, {}});
+  const size_t taken = nic_->Transmit(batch);
+  EXPECT_GT(taken, 0u);
+  EXPECT_LT(taken, batch.size());
+  EXPECT_EQ(nic_->counters().tx_frames, taken);
+  bench_->SetHold(false);
+  EXPECT_EQ(bench_->TakeSent().size(), taken);
+}
+
+// ---- The link
+
+TEST_P(NicConformance, WaitsWhileTheLinkIsDown) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  bench_->SetLink(false);
+  Settle();
+  const Frame frame = PlainFrame(kPeer, 100, 1);
+  EXPECT_FALSE(Transmit(frame));
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+  bench_->SetLink(true);
+  Settle(2);
+  EXPECT_GE(handler.calls, 1);
+  EXPECT_TRUE(Transmit(frame));
+  EXPECT_EQ(bench_->TakeSent().size(), 1u);
+  EXPECT_EQ(nic_->counters().tx_errors, 0u);
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, NoticesTheLinkWithoutHandler) {
+  Open();
+  bench_->SetLink(false);
+  Settle();
+  const Frame frame = PlainFrame(kPeer, 100, 1);
+  EXPECT_FALSE(Transmit(frame));
+  bench_->SetLink(true);
+  Settle();
+  EXPECT_TRUE(Transmit(frame));
+}
+
+// ---- Addresses
+
+TEST_P(NicConformance, ReceivesGroupsAndOnlyIfPromiscuousOthers) {
+  Open();
+  const MacAddress all = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, group = {0x33, 0x33, 0, 0, 0, 1};
+  for (const MacAddress& to : {kAddress, all, group}) bench_->Deliver(PlainFrame(to, 100, 1));
+  EXPECT_EQ(ReceiveAll().size(), 3u);
+  if (bench_->filters()) {
+    bench_->Deliver(PlainFrame(kPeer, 100, 1));
+    EXPECT_EQ(ReceiveAll().size(), 0u);
+  }
+  nic_->SetPromiscuous(true);
+  bench_->Deliver(PlainFrame(kPeer, 100, 1));
+  EXPECT_EQ(ReceiveAll().size(), 1u);
+  nic_->SetPromiscuous(false);
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  EXPECT_EQ(ReceiveAll().size(), 1u);
+}
+
+// ---- The end
+
+TEST_P(NicConformance, LeavesTheDeviceQuietAndOpensItAgain) {
+  for (int i = 0; i < 3; ++i) {
+    Open();
+    EXPECT_FALSE(bench_->Quiet());
+    bench_->Deliver(PlainFrame(kAddress, 100, 1));
+    EXPECT_EQ(ReceiveAll().size(), 1u);
+    EXPECT_TRUE(Transmit(PlainFrame(kPeer, 100, 1)));
+    EXPECT_EQ(bench_->TakeSent().size(), 1u);
+    nic_.reset();
+    EXPECT_TRUE(bench_->Quiet());
+  }
+}
+
+TEST_P(NicConformance, StopsWhileBusy) {
+  Open();
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  bench_->SetHold(true);
+  for (int i = 0; i < 20; ++i) Transmit(PlainFrame(kPeer, 1000, 1));
+  for (uint8_t i = 0; i < 50; ++i) bench_->Deliver(PlainFrame(kAddress, 100, i));
+  nic_.reset();
+  EXPECT_TRUE(bench_->Quiet());
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+}
+
+TEST_P(NicConformance, AWithdrawnDeviceSwallowsWhatIsSent) {
+  Open();
+  bench_->Withdraw();
+  const Frame frame = PlainFrame(kPeer, 1000, 1);
+  // Full at first: it may only be slow.
+  for (uint32_t i = 0; i < 10'000'000 && nic_->counters().tx_errors == 0; ++i) Transmit(frame);
+  EXPECT_GT(nic_->counters().tx_errors, 0u);
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(Transmit(frame));
+  EXPECT_EQ(ReceiveAll().size(), 0u);
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  Settle();
+  EXPECT_FALSE(bench_->Wait());
+  nic_->SetHandler(nullptr);
+}
+
+TEST_P(NicConformance, IsNotOpenedWithdrawn) {
+  bench_->Withdraw();
+  EXPECT_FALSE(bench_->Open(kAddress, 1500).ok());
+}
+
+TEST_P(NicConformance, IsNotOpenedWithAnMtuBeyondIt) { EXPECT_FALSE(bench_->Open(kAddress, 9001).ok()); }
+
+}  // namespace
+}  // namespace librettos::fake
