@@ -17,14 +17,19 @@ using fake::QemuBench;
 
 const char kVirtio[] = "virtio-net-pci,disable-legacy=on,mac=52:54:00:65:43:21,vectors=4,rx_queue_size=256";
 
+constexpr QemuBench::Traits kE1000eTraits = {.filters = true}, kVirtioTraits = {.can_hold = true};
+
 template <bool msi_x>
 std::unique_ptr<NicBench> E1000e() {
-  return std::make_unique<QemuBench>("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, true, msi_x);
+  return std::make_unique<QemuBench>("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, kE1000eTraits,
+                                     msi_x);
 }
-std::unique_ptr<NicBench> Virtio() { return std::make_unique<QemuBench>(kVirtio, &VirtioNic::Create, false); }
+std::unique_ptr<NicBench> Virtio() {
+  return std::make_unique<QemuBench>(kVirtio, &VirtioNic::Create, kVirtioTraits);
+}
 std::unique_ptr<NicBench> VirtioPlain() {
   return std::make_unique<QemuBench>(std::string(kVirtio) + ",event_idx=off,csum=off,guest_csum=off",
-                                     &VirtioNic::Create, false);
+                                     &VirtioNic::Create, kVirtioTraits);
 }
 
 INSTANTIATE_TEST_SUITE_P(Qemu, NicConformance,
@@ -35,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(Qemu, NicConformance,
                          fake::NameOfKind);
 
 TEST(QemuVirtio, ReceivesWholeLargeFrames) {
-  QemuBench bench(kVirtio, &VirtioNic::Create, false);
+  QemuBench bench(kVirtio, &VirtioNic::Create, kVirtioTraits);
   ASSERT_EQ(bench.error(), "");
   std::unique_ptr<Nic> nic(*bench.Open({}, 1500));
   EXPECT_EQ(nic->address(), (MacAddress{0x52, 0x54, 0, 0x65, 0x43, 0x21}));
@@ -56,7 +61,7 @@ TEST(QemuVirtio, ReceivesWholeLargeFrames) {
 }
 
 TEST(QemuE1000e, HasTheAddressInItsEepromAndSaysWhatItChecked) {
-  QemuBench bench("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, true);
+  QemuBench bench("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, kE1000eTraits);
   ASSERT_EQ(bench.error(), "");
   std::unique_ptr<Nic> nic(*bench.Open({}, 1500));
   EXPECT_EQ(nic->address(), (MacAddress{0x52, 0x54, 0, 0x12, 0x34, 0x56}));

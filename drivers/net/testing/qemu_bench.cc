@@ -46,8 +46,8 @@ std::string OwnNamespace() {
 
 }  // namespace
 
-QemuBench::QemuBench(const std::string& device, Driver driver, bool filters, bool msi_x)
-    : driver_(driver), filters_(filters) {
+QemuBench::QemuBench(const std::string& device, Driver driver, const Traits& traits, bool msi_x)
+    : driver_(driver), filters_(traits.filters), can_hold_(traits.can_hold) {
   error_ = OwnNamespace();
   if (error_.empty()) error_ = OpenWire();
   if (!error_.empty()) return;

@@ -13,7 +13,11 @@ class QemuBench final : public NicBench {
   using Driver = Result<Nic*> (*)(const Device&);
 
   // `device`: QEMU's name of it, with options. Check error() before anything else.
-  QemuBench(const std::string& device, Driver driver, bool filters, bool msi_x = true);
+  // Whether the device filters addresses; and whether it sends nothing while the machine is stopped.
+  struct Traits {
+    bool filters = false, can_hold = false;
+  };
+  QemuBench(const std::string& device, Driver driver, const Traits& traits, bool msi_x = true);
   ~QemuBench() override;
   // Why there is no such bench here; empty: there is.
   const std::string& error() const { return error_; }
@@ -26,14 +30,16 @@ class QemuBench final : public NicBench {
   void Deliver(const Frame& frame) override { DeliverWhole(frame, {}); }
   void Sync() override;
   Nanoseconds patience() const override { return 5'000'000'000; }
-  void SetHold(bool) override {}
+  void SetHold(bool hold) override {
+    if (can_hold_) machine_->SetStopped(hold);
+  }
   void SetLink(bool up) override { machine_->SetLink(up); }
   void Withdraw() override {}
   bool Wait() override { return machine_->Poll(); }
   uint64_t interrupts() const override { return machine_->fired(); }
   std::string Complaints() const override { return error_; }
   bool Quiet() const override { return !machine_->bus_master() && machine_->dma_blocks() == 0; }
-  bool can_hold() const override { return false; }
+  bool can_hold() const override { return can_hold_; }
   bool can_withdraw() const override { return false; }
   bool filters() const override { return filters_; }
 
@@ -42,7 +48,7 @@ class QemuBench final : public NicBench {
   uint64_t ReadByNic() const;  // Frames that QEMU read from the TAP.
 
   const Driver driver_;
-  const bool filters_;
+  const bool filters_, can_hold_;
   std::string error_;
   std::unique_ptr<QemuMachine> machine_;
   Device device_{};

@@ -138,11 +138,7 @@ bool QemuMachine::StartProcess(const std::string& device, int tap) {
   monitor_ = Accept(monitor);
   protocol_ = Accept(protocol);
   if (protocol_ < 0 || monitor_ < 0) return false;
-  const std::string hello = "{\"execute\": \"qmp_capabilities\"}\n";
-  if (write(monitor_, hello.data(), hello.size()) < 0) return false;
-  while (Line(monitor_, monitor_rest_).find("\"return\"") == std::string::npos) {
-    if (monitor_ < 0) return false;
-  }
+  Monitor("qmp_capabilities");
   return ReadConfig(0, 2) != 0xffff;
 }
 
@@ -190,12 +186,22 @@ std::string QemuMachine::Command(const std::string& command) {
   }
 }
 
+void QemuMachine::Monitor(const std::string& command, const std::string& arguments) {
+  const std::string line = "{\"execute\": \"" + command + "\"" + arguments + "}\n";
+  if (write(monitor_, line.data(), line.size()) < 0) abort();
+  for (;;) {
+    const std::string answer = Line(monitor_, monitor_rest_);
+    if (answer.find("\"return\"") != std::string::npos) return;
+    if (answer.find("\"error\"") != std::string::npos) {
+      fprintf(stderr, "%s: %s\n", command.c_str(), answer.c_str());
+      abort();
+    }
+  }
+}
+
 void QemuMachine::SetLink(bool up) {
-  const std::string command =
-      std::string("{\"execute\": \"set_link\", \"arguments\": {\"name\": \"nic\", \"up\": ") +
-      (up ? "true" : "false") + "}}\n";
-  if (write(monitor_, command.data(), command.size()) < 0) abort();
-  while (Line(monitor_, monitor_rest_).find("\"return\"") == std::string::npos) continue;
+  Monitor("set_link",
+          std::string(", \"arguments\": {\"name\": \"nic\", \"up\": ") + (up ? "true}" : "false}"));
   if (up) usleep(800'000);  // Its PHY negotiates for 500 ms.
 }
 

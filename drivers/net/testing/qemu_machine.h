@@ -27,6 +27,8 @@ class QemuMachine final : public PciFunction {
 
   // Pulls the cable of the device, or plugs it in.
   void SetLink(bool up);
+  // Stops the machine, or lets it go on: a virtio device looks at no queue meanwhile.
+  void SetStopped(bool stopped) { Monitor(stopped ? "stop" : "cont"); }
   // Waits until QEMU's main loop went around a few times.
   void Sync();
   // Calls the handlers of vectors that fired, and waits for that, but not for long. True: of any.
@@ -69,6 +71,7 @@ class QemuMachine final : public PciFunction {
   QemuMachine() = default;
   bool StartProcess(const std::string& device, int tap);
   std::string Command(const std::string& command);
+  void Monitor(const std::string& command, const std::string& arguments = "");
   std::string Line(int socket, std::string& rest);
   uint32_t Read(unsigned bar, uint64_t offset, char width);
   void Write(unsigned bar, uint64_t offset, char width, uint32_t value);
