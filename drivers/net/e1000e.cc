@@ -75,6 +75,7 @@ Status E1000eNic::Open(const Device& device) {
   if (*size < kRegisterBytes) return Error::kIo;
   if (Read(kStatus) == kAllOnes) return Error::kUnavailable;
   opened_ = true;
+  pci::DisableLinkPowerManagement(function_);  // Specification update: else the device can hang.
   Status status = transmit_.Allocate(function_);
   if (status.ok()) status = receive_.Allocate(function_);
   if (!status.ok()) return status;

@@ -5,6 +5,7 @@
 #include "drivers/net/e1000e_offload.h"
 #include "drivers/net/e1000e_registers.h"
 #include "drivers/net/testing/e1000e_model.h"
+#include "drivers/net/testing/hostile_device.h"
 #include "drivers/net/testing/nic_conformance.h"
 
 namespace librettos {
@@ -173,6 +174,17 @@ TEST_F(E1000eTest, IsNotOpenedWithoutMemoryOrInterrupts) {
   model_.pci().SetInterrupts(true, 0);
   EXPECT_EQ(model_.Open(kAddress, 1500).error(), Error::kUnsupported);
   EXPECT_TRUE(model_.Quiet());
+}
+
+TEST_F(E1000eTest, OutlastsScribbling) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    Open();
+    model_.SetHold(true);
+    fake::Scribble(model_.pci(), *nic_, seed, 2000);
+    nic_.reset();
+    model_.SetHold(false);
+    EXPECT_TRUE(model_.Quiet());
+  }
 }
 
 // ---- Segmentation that must be refused

@@ -10,6 +10,8 @@ constexpr uint8_t kHeaderBytes = 0x40;  // Capabilities lie behind the header.
 constexpr int kMostCapabilities = (256 - kHeaderBytes) / 4;
 constexpr uint32_t kMessageControl = 2;
 constexpr uint32_t kMsiXEnable = 1 << 15;
+constexpr uint32_t kLinkControl = 0x10;
+constexpr uint32_t kPowerManagement = 3;  // ASPM Control: L0s, L1.
 
 }  // namespace
 
@@ -32,6 +34,13 @@ uint8_t NextCapability(PciFunction& function, uint8_t id, uint8_t after) {
 bool MsiXEnabled(PciFunction& function) {
   const uint8_t at = NextCapability(function, kMsiX);
   return at != 0 && (function.ReadConfig(at + kMessageControl, 2) & kMsiXEnable);
+}
+
+void DisableLinkPowerManagement(PciFunction& function) {
+  const uint8_t at = NextCapability(function, kExpress);
+  if (at == 0 || at + kLinkControl >= 256) return;
+  const uint32_t control = function.ReadConfig(at + kLinkControl, 2);
+  if (control & kPowerManagement) function.WriteConfig(at + kLinkControl, 2, control & ~kPowerManagement);
 }
 
 }  // namespace librettos::pci

@@ -57,6 +57,15 @@ TEST(PciCapability, TellsMsiXFromMsi) {
   EXPECT_FALSE(pci::MsiXEnabled(pci));
 }
 
+TEST(PciCapability, KeepsTheLinkAwake) {
+  fake::FakePci pci(1, 2, {});
+  pci::DisableLinkPowerManagement(pci);  // Not there.
+  const uint8_t at = pci.AddCapability(pci::kExpress, std::vector<uint8_t>(20));
+  pci.WriteConfig(at + 0x10, 2, 0x143);
+  pci::DisableLinkPowerManagement(pci);
+  EXPECT_EQ(pci.ReadConfig(at + 0x10, 2), 0x140u);
+}
+
 TEST(Gather, CopiesAcrossParts) {
   const std::byte bytes[] = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
   const Part parts[] = {{bytes, 1}, {bytes + 1, 0}, {bytes + 1, 3}};

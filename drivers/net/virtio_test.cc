@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "drivers/net/testing/hostile_device.h"
 #include "drivers/net/testing/nic_conformance.h"
 #include "drivers/net/testing/virtio_model.h"
 
@@ -216,6 +217,16 @@ TEST_F(VirtioTest, GivesUpADeviceThatNeedsAReset) {
   model_->SetLink(true);  // Announced as a change of the configuration.
   model_->Wait();
   ExpectGone();
+}
+
+TEST_F(VirtioTest, OutlastsScribbling) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    Open(seed % 2 ? kAll : kAll & ~kEventIndex);
+    model_->SetHold(true);
+    fake::Scribble(model_->pci(), *nic_, seed, 200);
+    nic_.reset();
+    EXPECT_TRUE(model_->Quiet());
+  }
 }
 
 TEST_F(VirtioTest, DropsLengthsBeyondTheBuffer) {

@@ -45,6 +45,12 @@ void FakePci::SetInterrupts(bool msi_x, unsigned vectors) {
   offered_ = vectors;
 }
 
+std::vector<std::span<std::byte>> FakePci::DmaBlocks() {
+  std::vector<std::span<std::byte>> all;
+  for (auto& [at, block] : blocks_) all.push_back(block->bytes());
+  return all;
+}
+
 std::byte* FakePci::Dma(uint64_t bus_address, size_t bytes) {
   auto after = blocks_.upper_bound(bus_address);
   if (bus_master_ && !withdrawn_ && after != blocks_.begin()) {

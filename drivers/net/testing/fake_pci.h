@@ -52,6 +52,7 @@ class FakePci final : public PciFunction {
   bool bus_master() const { return bus_master_; }
   bool interrupts_enabled() const { return enabled_ > 0; }
   size_t dma_blocks() const { return blocks_.size(); }
+  std::vector<std::span<std::byte>> DmaBlocks();
   // After so many more AllocateDma fails.
   void LimitDma(size_t blocks) { dma_limit_ = blocks; }
 

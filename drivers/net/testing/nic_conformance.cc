@@ -5,7 +5,10 @@
 
 namespace librettos::fake {
 
-void NicConformance::SetUp() { bench_ = GetParam().make(); }
+void NicConformance::SetUp() {
+  bench_ = GetParam().make();
+  ASSERT_EQ(bench_->Complaints(), "");
+}
 
 void NicConformance::TearDown() {
   nic_.reset();
@@ -39,12 +42,43 @@ std::vector<Frame> NicConformance::ReceiveAll() {
   }
 }
 
+std::vector<Frame> NicConformance::Received(size_t wanted) {
+  bench_->Sync();
+  std::vector<Frame> all = ReceiveAll();
+  const Nanoseconds until = Now() + bench_->patience();
+  while (all.size() < wanted && Now() < until) {
+    for (Frame& frame : ReceiveAll()) all.push_back(std::move(frame));
+  }
+  return all;
+}
+
+std::vector<Frame> NicConformance::Sent(size_t wanted) {
+  std::vector<Frame> all = bench_->TakeSent();
+  const Nanoseconds until = Now() + bench_->patience();
+  while (all.size() < wanted && Now() < until) {
+    for (Frame& frame : bench_->TakeSent()) all.push_back(std::move(frame));
+  }
+  return all;
+}
+
+void NicConformance::WarmUp() {
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  EXPECT_TRUE(Transmit(PlainFrame(kPeer, 100, 1)));
+  EXPECT_EQ(Received(1).size(), 1u);
+  EXPECT_EQ(Sent(1).size(), 1u);
+  Settle();
+}
+
+std::vector<Frame> NicConformance::SentSegments(const Frame& whole, uint32_t segment_bytes) {
+  return Sent(Segments(whole, segment_bytes).size());
+}
+
 void NicConformance::ExpectRefused(uint16_t segment_bytes) {
   Frame frame = TcpFrame(kPeer, {.payload = segment_bytes ? 5000u : 500u});
   const Offload offload = MakePartial(frame, segment_bytes);
   EXPECT_TRUE(Transmit(frame, offload));
   EXPECT_EQ(nic_->counters().tx_errors, 1u);
-  EXPECT_TRUE(bench_->TakeSent().empty());
+  EXPECT_TRUE(Sent(0).empty());
 }
 
 void NicConformance::Settle(int rounds) {
@@ -60,17 +94,17 @@ bool SameFrame(const Frame& sent, const Frame& got) {
 }
 
 TEST_P(NicConformance, HasTheAddressAndMtuItWasGiven) {
-  Open(1400);
+  ASSERT_NO_FATAL_FAILURE(Open(1400));
   EXPECT_EQ(nic_->address(), kAddress);
   EXPECT_EQ(nic_->mtu(), 1400u);
 }
 
 TEST_P(NicConformance, SendsFramesOfAllSizesAsTheyAre) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   for (uint32_t length : {14u, 15u, 42u, 59u, 60u, 61u, 64u, 1500u, 1513u, 1514u}) {
     const Frame frame = PlainFrame(kPeer, length, 1);
     ASSERT_TRUE(Transmit(frame)) << length;
-    const std::vector<Frame> sent = bench_->TakeSent();
+    const std::vector<Frame> sent = Sent(1);
     ASSERT_EQ(sent.size(), 1u) << length;
     EXPECT_TRUE(SameFrame(frame, sent[0])) << length;
   }
@@ -79,18 +113,18 @@ TEST_P(NicConformance, SendsFramesOfAllSizesAsTheyAre) {
 }
 
 TEST_P(NicConformance, SendsJumboFrames) {
-  Open(9000);
+  ASSERT_NO_FATAL_FAILURE(Open(9000));
   for (uint32_t length : {1515u, 2048u, 4084u, 4085u, 4096u, 4097u, 8192u, 9014u}) {
     const Frame frame = PlainFrame(kPeer, length, 2);
     ASSERT_TRUE(Transmit(frame)) << length;
-    const std::vector<Frame> sent = bench_->TakeSent();
+    const std::vector<Frame> sent = Sent(1);
     ASSERT_EQ(sent.size(), 1u) << length;
     EXPECT_TRUE(SameFrame(frame, sent[0])) << length;
   }
 }
 
 TEST_P(NicConformance, GathersParts) {
-  Open(9000);
+  ASSERT_NO_FATAL_FAILURE(Open(9000));
   const Frame frame = PlainFrame(kPeer, 9014, 3);
   std::vector<Part> parts;
   for (uint32_t at = 0, size = 1; at < frame.size(); size = size * 2 + 1) {
@@ -101,26 +135,26 @@ TEST_P(NicConformance, GathersParts) {
   }
   const OutFrame out{parts, static_cast<uint32_t>(frame.size()), {}};
   ASSERT_EQ(nic_->Transmit({&out, 1}), 1u);
-  const std::vector<Frame> sent = bench_->TakeSent();
+  const std::vector<Frame> sent = Sent(1);
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_TRUE(SameFrame(frame, sent[0]));
 }
 
 TEST_P(NicConformance, FramesAreTakenWhenTransmitReturns) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->SetHold(true);
   Frame frame = PlainFrame(kPeer, 1000, 4);
   const Frame original = frame;
   ASSERT_TRUE(Transmit(frame));
   std::fill(frame.begin(), frame.end(), std::byte{0});
   bench_->SetHold(false);
-  const std::vector<Frame> sent = bench_->TakeSent();
+  const std::vector<Frame> sent = Sent(1);
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_TRUE(SameFrame(original, sent[0]));
 }
 
 TEST_P(NicConformance, RefusesWhatIsNoFrameOrTooLong) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   const Frame frame = PlainFrame(kPeer, 2000, 5);
   const Part part{frame.data(), 100};
   const OutFrame bad[] = {
@@ -133,13 +167,13 @@ TEST_P(NicConformance, RefusesWhatIsNoFrameOrTooLong) {
   EXPECT_TRUE(Transmit(Frame(13)));
   EXPECT_EQ(nic_->counters().tx_errors, 6u);
   EXPECT_EQ(nic_->counters().tx_frames, 6u);
-  EXPECT_TRUE(bench_->TakeSent().empty());
+  EXPECT_TRUE(Sent(0).empty());
   EXPECT_TRUE(Transmit(PlainFrame(kPeer, 100, 6)));
-  EXPECT_EQ(bench_->TakeSent().size(), 1u);
+  EXPECT_EQ(Sent(1).size(), 1u);
 }
 
 TEST_P(NicConformance, KeepsOrder) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   uint32_t sent = 0;
   std::vector<Frame> wire;
   for (int round = 0; round < 100; ++round) {
@@ -157,12 +191,13 @@ TEST_P(NicConformance, KeepsOrder) {
     sent += static_cast<uint32_t>(taken);
     for (Frame& frame : bench_->TakeSent()) wire.push_back(std::move(frame));
   }
+  for (Frame& frame : Sent(sent - wire.size())) wire.push_back(std::move(frame));
   ASSERT_EQ(wire.size(), sent);
   for (uint32_t i = 0; i < sent; ++i) ASSERT_EQ(Get32(wire[i], 20), i);
 }
 
 TEST_P(NicConformance, ComputesChecksums) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   if (!nic_->features().checksum) return ExpectRefused(0);
   for (const TcpSpec& spec :
        {TcpSpec{.payload = 1}, TcpSpec{.payload = 0, .tcp_options = 12},
@@ -171,7 +206,7 @@ TEST_P(NicConformance, ComputesChecksums) {
     const Frame original = frame;
     const Offload offload = MakePartial(frame);
     ASSERT_TRUE(Transmit(frame, offload));
-    const std::vector<Frame> sent = bench_->TakeSent();
+    const std::vector<Frame> sent = Sent(1);
     ASSERT_EQ(sent.size(), 1u);
     EXPECT_TRUE(SameFrame(original, sent[0])) << Wrong(sent[0]);
   }
@@ -179,7 +214,7 @@ TEST_P(NicConformance, ComputesChecksums) {
 }
 
 TEST_P(NicConformance, Segments) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   if (!nic_->features().segmentation) return ExpectRefused(1400);
   for (bool ip6 : {false, true}) {
     const uint32_t longest = 65535 - 14 - (ip6 ? 40 : 20) - 20;
@@ -188,14 +223,14 @@ TEST_P(NicConformance, Segments) {
       const Frame whole = frame;
       const Offload offload = MakePartial(frame, 1400);
       ASSERT_TRUE(Transmit(frame, offload));
-      EXPECT_EQ(WrongSegments(whole, bench_->TakeSent(), 1400), "") << ip6 << " " << payload;
+      EXPECT_EQ(WrongSegments(whole, SentSegments(whole, 1400), 1400), "") << ip6 << " " << payload;
     }
   }
   EXPECT_EQ(nic_->counters().tx_errors, 0u);
 }
 
 TEST_P(NicConformance, SegmentsWithOptionsInScatteredParts) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   if (!nic_->features().segmentation) GTEST_SKIP() << "not with this device";
   Frame frame = TcpFrame(kPeer, {.payload = 10000, .ip_options = 40, .tcp_options = 40});
   const Frame whole = frame;
@@ -206,24 +241,24 @@ TEST_P(NicConformance, SegmentsWithOptionsInScatteredParts) {
     parts.push_back({frame.data() + at, std::min<uint32_t>(37, static_cast<uint32_t>(frame.size()) - at)});
   const OutFrame out{parts, static_cast<uint32_t>(frame.size()), offload};
   ASSERT_EQ(nic_->Transmit({&out, 1}), 1u);
-  EXPECT_EQ(WrongSegments(whole, bench_->TakeSent(), 536), "");
+  EXPECT_EQ(WrongSegments(whole, SentSegments(whole, 536), 536), "");
 }
 
 TEST_P(NicConformance, OneSegmentIsAFrame) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   if (!nic_->features().segmentation) GTEST_SKIP() << "not with this device";
   Frame frame = TcpFrame(kPeer, {.payload = 1400});
   const Frame whole = frame;
   ASSERT_TRUE(Transmit(frame, MakePartial(frame, 1400)));
-  EXPECT_EQ(WrongSegments(whole, bench_->TakeSent(), 1400), "");
+  EXPECT_EQ(WrongSegments(whole, SentSegments(whole, 1400), 1400), "");
 }
 
 TEST_P(NicConformance, ReceivesFramesOfAllSizesAsTheyAre) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   for (uint32_t length : {60u, 61u, 64u, 1500u, 1513u, 1514u}) {
     const Frame frame = PlainFrame(kAddress, length, 1);
     bench_->Deliver(frame);
-    const std::vector<Frame> got = ReceiveAll();
+    const std::vector<Frame> got = Received(1);
     ASSERT_EQ(got.size(), 1u) << length;
     EXPECT_EQ(got[0], frame) << length;
   }
@@ -232,20 +267,21 @@ TEST_P(NicConformance, ReceivesFramesOfAllSizesAsTheyAre) {
 }
 
 TEST_P(NicConformance, ReceivesJumboFrames) {
-  Open(9000);
+  ASSERT_NO_FATAL_FAILURE(Open(9000));
   for (uint32_t length : {1515u, 2047u, 2048u, 2049u, 4084u, 4085u, 4096u, 9014u}) {
     const Frame frame = PlainFrame(kAddress, length, 2);
     bench_->Deliver(frame);
-    const std::vector<Frame> got = ReceiveAll();
+    const std::vector<Frame> got = Received(1);
     ASSERT_EQ(got.size(), 1u) << length;
     EXPECT_EQ(got[0], frame) << length;
   }
 }
 
 TEST_P(NicConformance, DropsFramesThatTheBufferCannotHold) {
-  Open(9000);
+  ASSERT_NO_FATAL_FAILURE(Open(9000));
   bench_->Deliver(PlainFrame(kAddress, 9014, 3));
   bench_->Deliver(PlainFrame(kAddress, 1514, 4));
+  bench_->Sync();
   InFrame frame{.buffer = std::span(buffer_).first(1518), .offload = {}};
   EXPECT_EQ(nic_->Receive({&frame, 1}), 1u);
   EXPECT_EQ(frame.length, 1514u);
@@ -253,7 +289,7 @@ TEST_P(NicConformance, DropsFramesThatTheBufferCannotHold) {
 }
 
 TEST_P(NicConformance, ReceivesFarMoreThanTheRingHoldsInOrder) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   uint32_t sent = 0, got = 0;
   for (int round = 0; round < 40; ++round) {
     for (uint32_t i = 0; i < 100; ++i) {
@@ -261,13 +297,13 @@ TEST_P(NicConformance, ReceivesFarMoreThanTheRingHoldsInOrder) {
       Put32(frame, 20, sent++);
       bench_->Deliver(frame);
     }
-    for (const Frame& frame : ReceiveAll()) ASSERT_EQ(Get32(frame, 20), got++);
+    for (const Frame& frame : Received(100)) ASSERT_EQ(Get32(frame, 20), got++);
   }
   EXPECT_EQ(got, sent);
 }
 
 TEST_P(NicConformance, ReceivesABurstLargerThanTheRing) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   for (uint32_t i = 0; i < 1000; ++i) {
     Frame frame = PlainFrame(kAddress, 64, 0);
     Put32(frame, 20, i);
@@ -275,27 +311,27 @@ TEST_P(NicConformance, ReceivesABurstLargerThanTheRing) {
   }
   uint32_t got = 0;
   for (int round = 0; round < 100 && got < 1000; ++round) {
-    for (const Frame& frame : ReceiveAll()) ASSERT_EQ(Get32(frame, 20), got++);
+    for (const Frame& frame : Received(1)) ASSERT_EQ(Get32(frame, 20), got++);
   }
   EXPECT_EQ(got, 1000u);
 }
 
 TEST_P(NicConformance, BelievesNoChecksumThatTheDeviceDidNotCheck) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->Deliver(PlainFrame(kAddress, 100, 1));
-  ASSERT_EQ(ReceiveAll().size(), 1u);
+  ASSERT_EQ(Received(1).size(), 1u);
   EXPECT_FALSE(last_offload_.checksum_valid);
   Frame frame = TcpFrame(kAddress, {.payload = 100});
   frame[80] ^= std::byte{1};
   bench_->Deliver(frame);
-  ASSERT_EQ(ReceiveAll().size(), 1u);
+  ASSERT_EQ(Received(1).size(), 1u);
   EXPECT_FALSE(last_offload_.checksum_valid);
 }
 
 // ---- Interrupts
 
 TEST_P(NicConformance, CallsTheHandlerForAFrame) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   Settle();
@@ -307,7 +343,7 @@ TEST_P(NicConformance, CallsTheHandlerForAFrame) {
 }
 
 TEST_P(NicConformance, CallsTheHandlerForAFrameThatCameBefore) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->Deliver(PlainFrame(kAddress, 100, 1));
   CountingHandler handler;
   nic_->SetHandler(&handler);
@@ -317,10 +353,11 @@ TEST_P(NicConformance, CallsTheHandlerForAFrameThatCameBefore) {
 }
 
 TEST_P(NicConformance, CallsAgainWhileSomethingIsLeft) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   for (uint8_t i = 0; i < 3; ++i) bench_->Deliver(PlainFrame(kAddress, 100, i));
+  bench_->Sync();
   for (int calls = 1; calls <= 3; ++calls) {
     bench_->Wait();
     ASSERT_EQ(handler.calls, calls);
@@ -337,12 +374,12 @@ TEST_P(NicConformance, CallsAgainWhileSomethingIsLeft) {
 }
 
 TEST_P(NicConformance, SleepsOnceAllIsTaken) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   bench_->Deliver(PlainFrame(kAddress, 100, 1));
   bench_->Wait();
-  EXPECT_EQ(ReceiveAll().size(), 1u);
+  EXPECT_EQ(Received(1).size(), 1u);
   Settle();
   EXPECT_FALSE(bench_->Wait());
   EXPECT_EQ(handler.calls, 1);
@@ -350,7 +387,8 @@ TEST_P(NicConformance, SleepsOnceAllIsTaken) {
 }
 
 TEST_P(NicConformance, WithoutHandlerThereAreNoInterrupts) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
+  WarmUp();
   CountingHandler handler;
   nic_->SetHandler(&handler);
   nic_->SetHandler(nullptr);
@@ -361,18 +399,20 @@ TEST_P(NicConformance, WithoutHandlerThereAreNoInterrupts) {
     Transmit(PlainFrame(kPeer, 100, i));
     ReceiveAll();
   }
+  bench_->Sync();
   EXPECT_EQ(bench_->interrupts(), before);
   Settle();
   EXPECT_EQ(handler.calls, 0);
 }
 
 TEST_P(NicConformance, PolledFramesCauseNoInterruptLater) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
+  WarmUp();
   for (uint8_t i = 0; i < 10; ++i) {
     bench_->Deliver(PlainFrame(kAddress, 100, i));
     Transmit(PlainFrame(kPeer, 100, i));
   }
-  ReceiveAll();
+  EXPECT_EQ(Received(10).size(), 10u);
   const uint64_t before = bench_->interrupts();
   CountingHandler handler;
   nic_->SetHandler(&handler);
@@ -382,7 +422,7 @@ TEST_P(NicConformance, PolledFramesCauseNoInterruptLater) {
 }
 
 TEST_P(NicConformance, WhileAtWorkThereAreNoInterrupts) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   bench_->Deliver(PlainFrame(kAddress, 100, 0));
@@ -395,14 +435,15 @@ TEST_P(NicConformance, WhileAtWorkThereAreNoInterrupts) {
   }
   EXPECT_EQ(handler.calls, 101);
   EXPECT_EQ(bench_->interrupts(), before);
-  EXPECT_EQ(ReceiveAll().size(), 101u);
+  EXPECT_EQ(Received(101).size(), 101u);
   nic_->SetHandler(nullptr);
 }
 
 // ---- A full device
 
 TEST_P(NicConformance, SaysFullAndCallsWhenThereIsRoom) {
-  Open();
+  if (!bench_->can_hold()) GTEST_SKIP() << "the device cannot be held";
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->SetHold(true);
   const Frame frame = PlainFrame(kPeer, 1000, 1);
   uint32_t taken = 0;
@@ -417,14 +458,15 @@ TEST_P(NicConformance, SaysFullAndCallsWhenThereIsRoom) {
   Settle(1);
   EXPECT_EQ(handler.calls, 1);
   EXPECT_TRUE(Transmit(frame));
-  EXPECT_EQ(bench_->TakeSent().size(), taken + 1);
+  EXPECT_EQ(Sent(taken + 1).size(), taken + 1);
   Settle();
   EXPECT_EQ(handler.calls, 1);
   nic_->SetHandler(nullptr);
 }
 
 TEST_P(NicConformance, SaysFullWithTheHandlerSetAndCallsWhenThereIsRoom) {
-  Open();
+  if (!bench_->can_hold()) GTEST_SKIP() << "the device cannot be held";
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   bench_->SetHold(true);
@@ -441,7 +483,8 @@ TEST_P(NicConformance, SaysFullWithTheHandlerSetAndCallsWhenThereIsRoom) {
 }
 
 TEST_P(NicConformance, CallsForRoomAfterFewLargeFrames) {
-  Open();
+  if (!bench_->can_hold()) GTEST_SKIP() << "the device cannot be held";
+  ASSERT_NO_FATAL_FAILURE(Open());
   if (!nic_->features().segmentation) GTEST_SKIP() << "not with this device";
   bench_->SetHold(true);
   Frame frame = TcpFrame(kPeer, {.payload = 60000});
@@ -461,7 +504,8 @@ TEST_P(NicConformance, CallsForRoomAfterFewLargeFrames) {
 }
 
 TEST_P(NicConformance, APolledFullDeviceHasRoomAgain) {
-  Open();
+  if (!bench_->can_hold()) GTEST_SKIP() << "the device cannot be held";
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->SetHold(true);
   const Frame frame = PlainFrame(kPeer, 100, 1);
   for (int i = 0; i < 10000 && Transmit(frame); ++i) continue;
@@ -471,7 +515,8 @@ TEST_P(NicConformance, APolledFullDeviceHasRoomAgain) {
 }
 
 TEST_P(NicConformance, TakesPartOfABatchWhenFull) {
-  Open();
+  if (!bench_->can_hold()) GTEST_SKIP() << "the device cannot be held";
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->SetHold(true);
   const Frame frame = PlainFrame(kPeer, 100, 1);
   const Part part{frame.data(), 100};
@@ -481,13 +526,13 @@ TEST_P(NicConformance, TakesPartOfABatchWhenFull) {
   EXPECT_LT(taken, batch.size());
   EXPECT_EQ(nic_->counters().tx_frames, taken);
   bench_->SetHold(false);
-  EXPECT_EQ(bench_->TakeSent().size(), taken);
+  EXPECT_EQ(Sent(taken).size(), taken);
 }
 
 // ---- The link
 
 TEST_P(NicConformance, WaitsWhileTheLinkIsDown) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   bench_->SetLink(false);
@@ -500,13 +545,13 @@ TEST_P(NicConformance, WaitsWhileTheLinkIsDown) {
   Settle(2);
   EXPECT_GE(handler.calls, 1);
   EXPECT_TRUE(Transmit(frame));
-  EXPECT_EQ(bench_->TakeSent().size(), 1u);
+  EXPECT_EQ(Sent(1).size(), 1u);
   EXPECT_EQ(nic_->counters().tx_errors, 0u);
   nic_->SetHandler(nullptr);
 }
 
 TEST_P(NicConformance, NoticesTheLinkWithoutHandler) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->SetLink(false);
   Settle();
   const Frame frame = PlainFrame(kPeer, 100, 1);
@@ -519,39 +564,39 @@ TEST_P(NicConformance, NoticesTheLinkWithoutHandler) {
 // ---- Addresses
 
 TEST_P(NicConformance, ReceivesGroupsAndOnlyIfPromiscuousOthers) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   const MacAddress all = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, group = {0x33, 0x33, 0, 0, 0, 1};
   for (const MacAddress& to : {kAddress, all, group}) bench_->Deliver(PlainFrame(to, 100, 1));
-  EXPECT_EQ(ReceiveAll().size(), 3u);
+  EXPECT_EQ(Received(3).size(), 3u);
   if (bench_->filters()) {
     bench_->Deliver(PlainFrame(kPeer, 100, 1));
-    EXPECT_EQ(ReceiveAll().size(), 0u);
+    EXPECT_EQ(Received(0).size(), 0u);
   }
   nic_->SetPromiscuous(true);
   bench_->Deliver(PlainFrame(kPeer, 100, 1));
-  EXPECT_EQ(ReceiveAll().size(), 1u);
+  EXPECT_EQ(Received(1).size(), 1u);
   nic_->SetPromiscuous(false);
   bench_->Deliver(PlainFrame(kAddress, 100, 1));
-  EXPECT_EQ(ReceiveAll().size(), 1u);
+  EXPECT_EQ(Received(1).size(), 1u);
 }
 
 // ---- The end
 
 TEST_P(NicConformance, LeavesTheDeviceQuietAndOpensItAgain) {
   for (int i = 0; i < 3; ++i) {
-    Open();
+    ASSERT_NO_FATAL_FAILURE(Open());
     EXPECT_FALSE(bench_->Quiet());
     bench_->Deliver(PlainFrame(kAddress, 100, 1));
-    EXPECT_EQ(ReceiveAll().size(), 1u);
+    EXPECT_EQ(Received(1).size(), 1u);
     EXPECT_TRUE(Transmit(PlainFrame(kPeer, 100, 1)));
-    EXPECT_EQ(bench_->TakeSent().size(), 1u);
+    EXPECT_EQ(Sent(1).size(), 1u);
     nic_.reset();
     EXPECT_TRUE(bench_->Quiet());
   }
 }
 
 TEST_P(NicConformance, StopsWhileBusy) {
-  Open();
+  ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;
   nic_->SetHandler(&handler);
   bench_->SetHold(true);
@@ -564,14 +609,15 @@ TEST_P(NicConformance, StopsWhileBusy) {
 }
 
 TEST_P(NicConformance, AWithdrawnDeviceSwallowsWhatIsSent) {
-  Open();
+  if (!bench_->can_withdraw()) GTEST_SKIP() << "the device cannot be withdrawn";
+  ASSERT_NO_FATAL_FAILURE(Open());
   bench_->Withdraw();
   const Frame frame = PlainFrame(kPeer, 1000, 1);
   // Full at first: it may only be slow.
   for (uint32_t i = 0; i < 10'000'000 && nic_->counters().tx_errors == 0; ++i) Transmit(frame);
   EXPECT_GT(nic_->counters().tx_errors, 0u);
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(Transmit(frame));
-  EXPECT_EQ(ReceiveAll().size(), 0u);
+  EXPECT_EQ(Received(0).size(), 0u);
   CountingHandler handler;
   nic_->SetHandler(&handler);
   Settle();
@@ -580,6 +626,7 @@ TEST_P(NicConformance, AWithdrawnDeviceSwallowsWhatIsSent) {
 }
 
 TEST_P(NicConformance, IsNotOpenedWithdrawn) {
+  if (!bench_->can_withdraw()) GTEST_SKIP() << "the device cannot be withdrawn";
   bench_->Withdraw();
   EXPECT_FALSE(bench_->Open(kAddress, 1500).ok());
 }

@@ -40,6 +40,12 @@ class NicConformance : public testing::TestWithParam<NicBenchKind> {
   void ExpectRefused(uint16_t segment_bytes);
   // All that can be received now.
   std::vector<Frame> ReceiveAll();
+  // Waits for so many frames from the device, and for whether there are more.
+  std::vector<Frame> Received(size_t wanted);
+  std::vector<Frame> Sent(size_t wanted);
+  std::vector<Frame> SentSegments(const Frame& whole, uint32_t segment_bytes);
+  // A frame each way: a device may send an interrupt for its first, whatever it was told.
+  void WarmUp();
   // Lets the loop run until no handler is called any more; at most `rounds`.
   void Settle(int rounds = 100);
 
