@@ -21,6 +21,12 @@ void Clear(xen_ulong_t& word, unsigned bit) {
 
 vcpu_info& FirstCpu() { return SharedInfo()->vcpu_info[0]; }
 
+// Has Dispatch() look at the ports of `word`.
+void Announce(unsigned word) {
+  Set(FirstCpu().evtchn_pending_sel, word);
+  __atomic_store_n(&FirstCpu().evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
+}
+
 Error ToError(long result) {
   switch (-result) {
     case kXenNoEntry:
@@ -102,10 +108,12 @@ void Events::SetHandler(evtchn_port_t port, Handler* handler) {
   if (!handler) return Set(SharedInfo()->evtchn_mask[word], bit);
   Clear(SharedInfo()->evtchn_mask[word], bit);
   // Xen raises nothing for a signal that came while the port was masked.
-  if (Load(SharedInfo()->evtchn_pending[word]) >> bit & 1) {
-    Set(FirstCpu().evtchn_pending_sel, word);
-    __atomic_store_n(&FirstCpu().evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
-  }
+  if (Load(SharedInfo()->evtchn_pending[word]) >> bit & 1) Announce(word);
+}
+
+void Events::Raise(evtchn_port_t port) {
+  Set(SharedInfo()->evtchn_pending[port / kWordBits], port % kWordBits);
+  Announce(port / kWordBits);
 }
 
 bool Events::pending() const {

@@ -30,6 +30,9 @@ class Events {
   // signal is kept until there is a handler.
   void SetHandler(evtchn_port_t port, Handler* handler);
 
+  // As if `port`, which has a handler, had been signalled.
+  void Raise(evtchn_port_t port);
+
   // True if Dispatch() has something to do.
   bool pending() const;
   // Calls the handlers of all ports that were signalled, each once. True: any.

@@ -234,6 +234,10 @@ void XenPciFunction::SetInterruptHandler(unsigned vector, Handler* handler) {
   events_.SetHandler(vectors_[vector].port, handler ? &vectors_[vector] : nullptr);
 }
 
+void XenPciFunction::Raise(unsigned vector) {
+  if (vector < vector_count_ && vectors_[vector].handler) events_.Raise(vectors_[vector].port);
+}
+
 void XenPciFunction::DisableInterrupts() {
   if (enabled_at_ != 0) config_.Write(enabled_at_, 2, config_.Read(enabled_at_, 2) & ~enable_bit_);
   enabled_at_ = 0;

@@ -53,6 +53,7 @@ class XenPciFunction final : public PciFunction {
   Result<DmaMemory*> AllocateDma(size_t bytes) override;
   Result<unsigned> EnableInterrupts(unsigned wanted) override;
   void SetInterruptHandler(unsigned vector, Handler* handler) override;
+  void Raise(unsigned vector) override;
   void DisableInterrupts() override;
 
  private:
