@@ -11,7 +11,7 @@ setup=()
 for option in "$@"; do
   case "$option" in
     --once) ;;
-    --xen) images=(//netserver:image //guest/apps:image //packaging:librettosd.service) setup=(--xen) ;;
+    --xen) images=(//netserver:image //guest/apps:image) setup=(--xen) ;;
     *) sed -n '2,5p' "$0" | cut -c3-; exit 2 ;;
   esac
 done

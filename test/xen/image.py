@@ -23,7 +23,7 @@ PACKAGES = (
     # Xen, its control domain, the device model.
     "xen-hypervisor-4.17-amd64", "xen-utils-4.17", "xenstore-utils", "qemu-system-xen", "linux-image-amd64",
     # What librettosd and librettosctl are linked to.
-    "libgrpc++1.51", "libprotobuf32", "libsystemd0", "libseccomp2", "libxenmisc4.17",
+    "libgrpc++1.51", "libprotobuf32", "libsystemd0", "libseccomp2", "libarchive13", "libxenmisc4.17",
 )
 # Not needed to boot; they would be unpacked, indexed and copied for nothing.
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*") + tuple(

@@ -13,19 +13,19 @@ import subprocess
 import threading
 import time
 
-from lib.lab import Lab, run
+from lib.lab import ROOT, Lab, run
 from xen import image
 from xen.machine import BINARY, FIRST_SLOT, MEMORY_MIB, Machine
 
 NIC_MODELS = ("e1000e",) * 4
-SERVER_IMAGE = "/usr/libexec/librettos/librettos-netserver"
+SERVER_IMAGE = "/usr/libexec/librettos/librettos-netserver.elf"
 INSTALLED = {  # What was built and where it goes in domain 0.
     "daemon/librettosd": "/usr/sbin/librettosd",
     "client/librettosctl": "/usr/bin/librettosctl",
     "netserver/image.elf": SERVER_IMAGE,
-    "guest/apps/image.elf": "/usr/libexec/librettos/librettos-guest",
-    "packaging/librettosd.service": "/etc/systemd/system/librettosd.service",
+    "guest/apps/image.elf": "/usr/libexec/librettos/librettos-guest.elf",
 }
+UNIT = "packaging/librettosd.service"
 LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "xl-dmesg.txt": "xl dmesg",
     "xl-list.txt": "xl list -l; xl info; xl pci-assignable-list",
@@ -34,8 +34,8 @@ LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "dmesg.txt": "dmesg",
     "logs.tar": "tar c -C /var/log xen librettos 2>/dev/null",
 }
-SSH = ("-F", "none", "-c", "aes128-ctr", "-m", "umac-64-etm@openssh.com", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-       "-o", "BatchMode=yes")
+SSH = ("-F", "none", "-c", "aes128-ctr", "-m", "umac-64-etm@openssh.com", "-o", "StrictHostKeyChecking=no",
+       "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes")
 
 
 def missing():
@@ -175,6 +175,7 @@ class XenLab(Lab):
                 run("strip", "-o", stripped, built)
                 built = stripped
             self.put(built, path)
+        self.put(ROOT / UNIT, "/etc/systemd/system/librettosd.service")
         self.dom0("systemctl daemon-reload")
 
     def start_daemon(self):

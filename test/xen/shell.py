@@ -22,6 +22,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stay", action="store_true", help="stay up until Ctrl-C")
     parser.add_argument("--seconds", type=int, default=3600, help="ends after so long, whatever happens (%(default)s)")
+    parser.add_argument("--install", action="store_true", help="with what was built last, and the daemon started")
     parser.add_argument("--put", action="append", default=[], metavar="FILE=PATH", help="copy a file into domain 0 first")
     parser.add_argument("--log", action="store_true", help="print the console of Xen and domain 0 at the end")
     parser.add_argument("command", nargs="*")
@@ -32,9 +33,12 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit(143))
     signal.alarm(options.seconds)
-    with xen.XenLab() as lab:
+    built = xen.ROOT / ".bazel/bin"
+    with xen.XenLab(binaries=built if built.exists() else None) as lab:
         print(f"Xen is up after {lab.boot_seconds:.0f} s: {lab.directory}/dom0 COMMAND, {lab.directory}/client COMMAND, "
               f"{lab.directory}/console.log", file=sys.stderr, flush=True)
+        if options.install:
+            lab.start_daemon()
         for pair in options.put:
             lab.put(*pair.split("=", 1))
         if options.stay:
