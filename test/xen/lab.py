@@ -57,7 +57,7 @@ class XenLab(Lab):
     # All of it is emulated on two CPUs.
     file_mib = 16
     udp_rate = 100
-    events = 3
+    events = int(os.environ.get("LIBRETTOS_EVENTS", 3))
     patience = 120
     mode_deadline = 60
     server_nics = ("--nic", "wire0", "--standby-nic", "wire3")
