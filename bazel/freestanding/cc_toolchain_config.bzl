@@ -37,6 +37,7 @@ def _impl(ctx):
                 # SSE is allowed everywhere: nothing preempts (guest/platform/xen/cpu.h).
                 "-fstack-protector-strong",
                 "-mstack-protector-guard=global",
+                "-Wframe-larger-than=8192",  # Stacks have 64 KiB.
                 "-fstack-clash-protection",  # No frame is large enough to step over the guard page.
                 "-fcf-protection=none",
                 "-fno-asynchronous-unwind-tables",

@@ -37,8 +37,7 @@ Nanoseconds Scale(uint64_t ticks, uint64_t fraction) {
 Nanoseconds ReadPage(const volatile TimeInfo& page) {
   for (;;) {
     const uint32_t version = page.version;
-    // The page is this CPU's, and is changed only while it does not run: order against the compiler is
-    // enough.
+    // x86 keeps loads in order: only the compiler must be told.
     asm volatile("" ::: "memory");
     const uint64_t base = page.tsc_timestamp;
     const Nanoseconds system_time = page.system_time;

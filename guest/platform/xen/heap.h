@@ -41,9 +41,9 @@ class Heap {
   struct Header;
 
   // Sizes of objects: as many as possible of each fit behind a page's header; multiples of 16.
-  static constexpr std::array<uint16_t, 22> kSizes = {16,  32,  48,  64,  80,   96,  112, 128,
-                                                      144, 160, 192, 224, 256,  304, 352, 400,
-                                                      448, 560, 672, 800, 1344, 2016};
+  static constexpr std::array<uint16_t, 23> kSizes = {16,  32,  48,  64,  80,   96,   112, 128,
+                                                      144, 160, 192, 224, 256,  304,  352, 400,
+                                                      496, 576, 672, 800, 1008, 1344, 2016};
 
   Header* HeaderOf(const void* object) const;
   uint64_t Seal(const Header* header) const;

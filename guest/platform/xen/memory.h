@@ -36,7 +36,7 @@ struct MemoryRange {
 std::span<const MemoryRange> Ram();
 // `pages` pages of RAM that lie together, also physically; in the direct map. nullptr: there are none.
 void* AllocatePages(size_t pages, bool zeroed = true);
-// Exactly what one AllocatePages returned. Freeing what is free ends the domain.
+// Any of what AllocatePages returned, also part of a run. Freeing what is free ends the domain.
 void FreePages(void* pages_begin, size_t pages);
 size_t FreePageCount();
 // Of anything mapped; Panic if it is not.

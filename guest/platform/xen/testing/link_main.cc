@@ -1,5 +1,5 @@
-// Stands for the Xen platform in images that are only linked, never run: they show that domain code needs nothing
-// that bare metal does not have.
+// Stands for the Xen platform in images that are only linked, never run: they show that domain code needs
+// nothing that bare metal does not have.
 #include "drivers/net/nic.h"
 #include "guest/platform/platform.h"
 #include "guest/platform/xen/start.h"
