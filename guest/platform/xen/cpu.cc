@@ -11,6 +11,7 @@
 extern "C" {
 extern std::byte BootStackGuard[], BootStackEnd[];
 void CpuEntry();
+void SleepUntilInterrupt();  // trap_entry.S
 [[noreturn]] void CpuMain(librettos::xen::Cpu* cpu);
 }
 
@@ -91,8 +92,7 @@ Cpu& ThisCpu() {
 
 unsigned CurrentCpu() { return ThisCpu().number; }
 
-// The instruction after sti still runs with interrupts off: one that is pending ends the hlt.
-void WaitForInterrupt() { asm volatile("sti; hlt; cli" ::: "memory"); }
+void WaitForInterrupt() { SleepUntilInterrupt(); }
 
 void Halt() {
   for (;;) asm volatile("cli; hlt");

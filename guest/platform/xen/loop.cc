@@ -56,7 +56,7 @@ void XenLoop::Sleep(Nanoseconds deadline) {
   while (!events_.pending()) {
     const Nanoseconds now = Now();
     if (now >= deadline) return;
-    if (armed_ <= now || armed_ > deadline) {
+    if (armed_ == 0 || armed_ > deadline) {
       armed_ = std::min(deadline, now + kLongestSleep);
       vcpu_set_singleshot_timer_t timer = {.timeout_abs_ns = armed_, .flags = 0};
       if (VcpuOp(VCPUOP_set_singleshot_timer, CurrentCpu(), &timer) != 0) Panic("Xen refuses the timer");

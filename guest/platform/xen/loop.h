@@ -29,7 +29,7 @@ class XenLoop final : public Loop, private Handler {
   void Stop() { stopping_ = true; }
 
  private:
-  void OnEvent() override {}  // The timer's: it only ends a sleep.
+  void OnEvent() override { armed_ = 0; }  // The timer's: it only ends a sleep.
   void Sleep(Nanoseconds deadline);
   void RunDeferred();
 
@@ -37,7 +37,7 @@ class XenLoop final : public Loop, private Handler {
   std::vector<Handler*> soon_;
   Handler* polled_ = nullptr;
   Nanoseconds interval_ = 0, next_poll_ = 0;
-  Nanoseconds armed_ = 0;  // When the timer fires; in the past: it is not set.
+  Nanoseconds armed_ = 0;  // When the timer fires; 0: it is not set.
   bool stopping_ = false;
 };
 

@@ -1,6 +1,9 @@
-// Entries of the interrupt table. An exception saves a TrapFrame (trap.cc) and calls HandleTrap, which does not
-// return; an interrupt only returns, with interrupts off: Xen's callback vector comes again until its cause is
-// gone, which the interrupted WaitForInterrupt's caller sees to.
+// Entries of the interrupt table, and the only place where interrupts are on. An exception saves a TrapFrame
+// (trap.cc) and calls HandleTrap, which does not return.
+//
+// An interrupt returns to the end of WaitForInterrupt with interrupts off, wherever in there it came: Xen's
+// callback vector would come again at once, and the sleep that it ends must not begin after it. The instruction
+// after sti runs with interrupts off still, but an emulated processor may lose that across a virtual machine exit.
     .section .text, "ax"
 
     .globl TrapEntries
@@ -40,7 +43,17 @@ SaveFrame:
     .globl InterruptEntry
     .align 16
 InterruptEntry:
+    movq $Awake, (%rsp)
     andq $~0x200, 16(%rsp)  // IF in the saved RFLAGS.
     iretq
+
+    .globl SleepUntilInterrupt
+    .align 16
+SleepUntilInterrupt:
+    sti
+    hlt
+Awake:
+    cli
+    ret
 
     .section .note.GNU-stack, "", @progbits

@@ -2,7 +2,7 @@
 // data/probe; test/xen drives it as domain 0.
 //
 //   asked                                  answered
-//   (nothing)                              up, sleep <ms>, cpu1 <counting or error>, files <count> <bytes>
+//   (nothing)                              up, sleep <ms>, cpu1 <counted or error>, files <count> <bytes>
 //   <sum> echo/<key> <value>                     echo "<key> <value>", or "<key> gone" peer <domain> offer
 //   "<grant> <port> <bytes>": memory with a pattern, and a doorbell map "<domain> <grant> <port> <bytes>"
 //   mapped "ok" or why not; rung "<round trips> <ns each>" unmap; revoke                          unmapped;
@@ -26,8 +26,11 @@ constexpr Nanoseconds kMillisecond = 1000000;
 
 std::atomic<uint64_t> counted{0};
 
-void CountForever(void*) {
-  for (;;) counted.fetch_add(1, std::memory_order_relaxed);
+constexpr uint64_t kCounts = 1000000;
+
+void Count(void*) {
+  while (counted.fetch_add(1, std::memory_order_relaxed) < kCounts) {
+  }
 }
 
 uint64_t PatternAt(size_t word) { return word * 0x9e3779b97f4a7c15; }
@@ -83,7 +86,7 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
   }
 
   void TryCpu() {
-    const Status started = xen::StartCpu(1, &CountForever, nullptr);
+    const Status started = xen::StartCpu(1, &Count, nullptr);
     if (!started.ok()) return Answer("cpu1", ToString(started.error()));
     const Nanoseconds deadline = Now() + 10000 * kMillisecond;
     while (counted.load(std::memory_order_relaxed) < 1000 && Now() < deadline)
