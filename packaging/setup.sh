@@ -6,7 +6,7 @@ set -euo pipefail
 build=(bazel-bootstrap pkgconf g++ dpkg-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
   libabsl-dev libgtest-dev libgmock-dev libbenchmark-dev libsystemd-dev libseccomp-dev libcli11-dev
   iproute2 curl ca-certificates procps)
-tests=(python-is-python3 wrk iperf iputils-ping python3 clang libclang-rt-14-dev)
+tests=(python-is-python3 wrk iperf iputils-ping python3 clang libclang-rt-14-dev qemu-system-x86)
 lwip=/usr/src/librettos/lwip
 
 packages=("${build[@]}")
