@@ -208,6 +208,12 @@ TEST_F(ServerTest, RoleAndNicInEitherOrder) {
   EXPECT_EQ(Read(kServer, "data/role"), "active 1");
 }
 
+TEST_F(ServerTest, ItsNicReceivesForAllItsGuests) {
+  GiveNic(kServer);
+  Run();
+  EXPECT_TRUE(nic_.promiscuous());
+}
+
 TEST_F(ServerTest, NicThatCannotBeOpenedIsReturned) {
   fake::RegisterNic("nic0", nullptr);
   Activate(kServer, 1);

@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -131,10 +131,13 @@ bool QemuMachine::StartProcess(const std::string& device, int tap) {
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
-  if (posix_spawnp(&process_, pointers[0], nullptr, nullptr, pointers.data(), environ) != 0) {
-    process_ = -1;
-    return false;
+  process_ = fork();
+  if (process_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // It does not outlive a test that crashed.
+    execvp(pointers[0], pointers.data());
+    _exit(127);
   }
+  if (process_ < 0) return false;
   monitor_ = Accept(monitor);
   protocol_ = Accept(protocol);
   if (protocol_ < 0 || monitor_ < 0) return false;

@@ -1,4 +1,4 @@
-// OpenNic of domains whose NICs are PCI functions.
+// OpenNic of Xen domains: PCI functions, by vendor and device (PCI Local Bus 3.0, section 6.2.1).
 #include "drivers/net/e1000e.h"
 #include "drivers/net/virtio.h"
 
