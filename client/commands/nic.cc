@@ -74,10 +74,11 @@ void AddCreate(CLI::App* noun, Context* context) {
   CLI::App* app =
       noun->add_subcommand("create", "Declare a NIC that librettos may hand to domains, and open it");
   app->add_option("NAME", o->name, "Name, with or without \"nics/\"")->required()->type_name("");
-  CLI::App* device = app->add_option_group("device", "What it is; one of these")->require_option(1);
-  CLI::Option* tap = device->add_option("--tap", o->interface, "TAP interface; made if it does not exist")
+  CLI::Option* tap = app->add_option("--tap", o->interface, "TAP interface; made if it does not exist")
                          ->type_name("INTERFACE");
-  device->add_option("--pci", o->pci, "PCI function, e.g. 0000:03:00.0 (on Xen)")->type_name("ADDRESS");
+  app->add_option("--pci", o->pci, "PCI function, e.g. 0000:03:00.0 (on Xen)")
+      ->excludes(tap)
+      ->type_name("ADDRESS");
   app->add_option("--netns", o->network_namespace,
                   "Network namespace the TAP is in, e.g. /run/netns/wire (default: the daemon's)")
       ->needs(tap)
@@ -85,6 +86,7 @@ void AddCreate(CLI::App* noun, Context* context) {
   app->add_option("--bridge", o->bridge, "Bridge to put the TAP into")->needs(tap)->type_name("INTERFACE");
   AddGuard(app, &o->guard, false);
   app->callback([=] {
+    if (o->interface.empty() && o->pci.empty()) throw CLI::RequiredError("--tap or --pci");
     const std::string name = FullName("nics", o->name);
     context->what = "create " + name;
     context->run = [=]() -> absl::Status {

@@ -14,7 +14,7 @@
 
 namespace librettos::xen {
 
-inline constexpr uint32_t kGrantDirectoryMagic = 0x6c626764;  // "lbgd"
+inline constexpr uint32_t kGrantDirectoryMagic = 0x6467626c;  // "lbgd", as its bytes lie in memory
 inline constexpr uint32_t kMaxDirectoryRefs = 1020;
 inline constexpr uint32_t kMaxStatisticsPages = 256;  // 1 MiB: 2047 rows; a server needs one per guest.
 
