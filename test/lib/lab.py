@@ -98,6 +98,7 @@ class Lab:
     events = int(os.environ.get("LIBRETTOS_EVENTS", 20))
     patience = 20  # Seconds in which whatever is waited for has long happened.
     mode_deadline = 5  # Seconds.
+    upgrade_keeps_all = True  # A planned upgrade loses no frame.
     server_nics = ("--nic", "wire0")
     spare_nics = ("wire1", "wire2")
 
