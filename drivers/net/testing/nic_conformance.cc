@@ -302,6 +302,14 @@ TEST_P(NicConformance, ReceivesFarMoreThanTheRingHoldsInOrder) {
   EXPECT_EQ(got, sent);
 }
 
+TEST_P(NicConformance, ReceivesInRoundsOfAllSizes) {
+  ASSERT_NO_FATAL_FAILURE(Open());
+  for (uint32_t size = 1; size <= 40; ++size) {
+    for (uint32_t i = 0; i < size; ++i) bench_->Deliver(PlainFrame(kAddress, 100, 1));
+    ASSERT_EQ(Received(size).size(), size);
+  }
+}
+
 TEST_P(NicConformance, ReceivesABurstLargerThanTheRing) {
   ASSERT_NO_FATAL_FAILURE(Open());
   for (uint32_t i = 0; i < 1000; ++i) {
