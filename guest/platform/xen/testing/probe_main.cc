@@ -230,10 +230,14 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
     if (id == 0x10d38086 && vectors.ok()) RaiseInterrupt(function);
   }
 
-  // Intel 82574: registers ICS, IMS and IVAR (data sheet, chapter 10). Bit 20: receive queue 0.
+  // Intel 82574: registers CTRL, ICS, IMS, IMC and IVAR (data sheet, chapter 10). Bit 20: receive queue 0.
   void RaiseInterrupt(PciFunction& function) {
-    constexpr uint32_t kSet = 0xc8, kMask = 0xd0, kVectors = 0xe4, kQueue0 = 1u << 20;
+    constexpr uint32_t kSet = 0xc8, kMask = 0xd0, kClear = 0xd8, kVectors = 0xe4, kQueue0 = 1u << 20;
+    constexpr uint32_t kControl = 0, kReset = 1u << 26;
     function.SetInterruptHandler(0, &interrupt_);
+    function.Write32(0, kControl, kReset);
+    function.Write32(0, kClear, ~0u);
+    function.SetBusMaster(true);       // An interrupt is a write to memory.
     function.Write32(0, kVectors, 8);  // Queue 0 to vector 0; valid.
     function.Write32(0, kMask, kQueue0);
     function.Write32(0, kSet, kQueue0);
