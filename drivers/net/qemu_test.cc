@@ -41,7 +41,7 @@ INSTANTIATE_TEST_SUITE_P(Qemu, NicConformance,
 
 TEST(QemuVirtio, ReceivesWholeLargeFrames) {
   QemuBench bench(kVirtio, &VirtioNic::Create, kVirtioTraits);
-  ASSERT_EQ(bench.error(), "");
+  if (!bench.missing().empty()) GTEST_SKIP() << bench.missing();
   std::unique_ptr<Nic> nic(*bench.Open({}, 1500));
   EXPECT_EQ(nic->address(), (MacAddress{0x52, 0x54, 0, 0x65, 0x43, 0x21}));
   std::vector<std::byte> buffer(kMaxFrameBytes + 1);
@@ -62,7 +62,7 @@ TEST(QemuVirtio, ReceivesWholeLargeFrames) {
 
 TEST(QemuE1000e, HasTheAddressInItsEepromAndSaysWhatItChecked) {
   QemuBench bench("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, kE1000eTraits);
-  ASSERT_EQ(bench.error(), "");
+  if (!bench.missing().empty()) GTEST_SKIP() << bench.missing();
   std::unique_ptr<Nic> nic(*bench.Open({}, 1500));
   EXPECT_EQ(nic->address(), (MacAddress{0x52, 0x54, 0, 0x12, 0x34, 0x56}));
   std::vector<std::byte> buffer(2048);

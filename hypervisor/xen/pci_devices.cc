@@ -54,6 +54,11 @@ absl::StatusOr<NicInfo> PciDevices::Open(const std::string& nic, const NicConfig
   if (known != functions_.end() && known->second.open) return known->second.info;
   const auto sysfs = backend_.Inspect(*address);
   if (!sysfs.ok()) return sysfs.status();
+  if (!sysfs->up.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(address->text(), " is the interface ", sysfs->up,
+                                                      ", which domain 0 uses; first: ip link set ", sysfs->up,
+                                                      " down"));
+  }
   if (!sysfs->assignable()) {
     if (absl::Status status = backend_.MakeAssignable(*address); !status.ok()) return status;
   }

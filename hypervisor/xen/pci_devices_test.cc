@@ -17,7 +17,7 @@ class FakeBackend final : public PciBackend {
   absl::StatusOr<PciSysfs> Inspect(const PciAddress&) override { return sysfs; }
   absl::Status MakeAssignable(const PciAddress& function) override {
     journal.push_back("assignable " + function.text());
-    sysfs = {.driver = "pciback", .address = "", .mtu = 0};
+    sysfs = {.driver = "pciback", .address = "", .mtu = 0, .up = ""};
     return absl::OkStatus();
   }
   absl::Status Release(const PciAddress& function) override {
@@ -45,7 +45,7 @@ class FakeBackend final : public PciBackend {
     done(answer...);
   }
 
-  PciSysfs sysfs = {.driver = "e1000e", .address = kMac, .mtu = 1500};
+  PciSysfs sysfs = {.driver = "e1000e", .address = kMac, .mtu = 1500, .up = ""};
   std::deque<Attached> attaching;
   std::deque<std::function<void(absl::Status)>> detaching;
   std::deque<std::function<void()>> timers;
@@ -100,7 +100,7 @@ TEST_F(PciDevicesTest, OpeningTakesTheFunctionFromDomain0AndKnowsItsAddress) {
 }
 
 TEST_F(PciDevicesTest, AnAssignableFunctionHasTheAddressThatIsOnRecord) {
-  backend_.sysfs = {.driver = "pciback", .address = "", .mtu = 0};
+  backend_.sysfs = {.driver = "pciback", .address = "", .mtu = 0, .up = ""};
   auto info = devices_.Open("wire", {.pci_address = kAddress, .known_address = kMac, .known_mtu = 9000});
   ASSERT_TRUE(info.ok());
   EXPECT_EQ(info->address, kMac);
@@ -109,13 +109,19 @@ TEST_F(PciDevicesTest, AnAssignableFunctionHasTheAddressThatIsOnRecord) {
 }
 
 TEST_F(PciDevicesTest, WithoutAnyRecordTheAddressIsOursAndStable) {
-  backend_.sysfs = {.driver = "pciback", .address = "", .mtu = 0};
+  backend_.sysfs = {.driver = "pciback", .address = "", .mtu = 0, .up = ""};
   auto info = devices_.Open("wire", {.pci_address = kAddress});
   ASSERT_TRUE(info.ok());
   EXPECT_EQ(info->address.substr(0, 3), "02:");
   EXPECT_EQ(info->address.size(), 17u);
   EXPECT_EQ(info->address, DerivedAddress("wire", *PciAddress::Parse(kAddress)));
   EXPECT_EQ(info->mtu, 1500u);
+}
+
+TEST_F(PciDevicesTest, WhatDomain0UsesIsNotTakenFromIt) {
+  backend_.sysfs.up = "eth0";
+  EXPECT_TRUE(absl::IsFailedPrecondition(devices_.Open("wire", {.pci_address = kAddress}).status()));
+  EXPECT_TRUE(backend_.journal.empty());
 }
 
 TEST_F(PciDevicesTest, RefusesAFunctionTwiceAndAWrongAddress) {

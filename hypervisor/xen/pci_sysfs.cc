@@ -1,5 +1,7 @@
 #include "hypervisor/xen/pci_sysfs.h"
 
+#include <net/if.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -27,6 +29,10 @@ void ReadInterface(const fs::path& directory, PciSysfs* info) {
   for (const auto& interface : fs::directory_iterator(directory / "net", error)) {
     info->address = Line(interface.path() / "address");
     if (!absl::SimpleAtoi(Line(interface.path() / "mtu"), &info->mtu)) info->mtu = 0;
+    uint32_t flags = 0;
+    if (absl::SimpleHexAtoi(Line(interface.path() / "flags"), &flags) && (flags & IFF_UP) != 0) {
+      info->up = interface.path().filename().string();
+    }
     return;
   }
 }

@@ -13,6 +13,7 @@ struct PciSysfs {
   std::string driver;   // Empty: none.
   std::string address;  // Hardware address of its network interface; empty: domain 0 does not drive it.
   uint32_t mtu = 0;     // Of that interface; 0: unknown.
+  std::string up;       // Name of that interface if it is up: domain 0 uses it.
 
   bool assignable() const { return driver == "pciback"; }
 };

@@ -58,6 +58,14 @@ TEST_F(PciSysfsTest, TellsWhatDomain0Drives) {
   EXPECT_FALSE(info->assignable());
   EXPECT_EQ(info->address, "52:54:00:00:00:04");
   EXPECT_EQ(info->mtu, 9000u);
+  EXPECT_EQ(info->up, "");
+}
+
+TEST_F(PciSysfsTest, TellsWhichInterfaceIsUp) {
+  Put("net/eth0/flags", "0x1002\n");
+  EXPECT_EQ(Read()->up, "");
+  Put("net/eth0/flags", "0x1003\n");
+  EXPECT_EQ(Read()->up, "eth0");
 }
 
 TEST_F(PciSysfsTest, FindsTheInterfaceOfAFunctionWithABusOfItsOwn) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -52,6 +53,16 @@ void BeSomebodyElse() {
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
+// Domains name what is to be mapped: what cannot be is no news for the daemon's log.
+xentoollog_logger* NoLog() {
+  static xentoollog_logger logger = {
+      .vmessage = [](xentoollog_logger*, xentoollog_level, int, const char*, const char*, va_list) {},
+      .progress = [](xentoollog_logger*, const char*, const char*, int, unsigned long, unsigned long) {},
+      .destroy = [](xentoollog_logger*) {},
+  };
+  return &logger;
+}
+
 std::string Contents(const std::string& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
@@ -85,7 +96,7 @@ absl::Status XenHypervisor::Prepare() {
   if (!watch.ok()) return watch.status();
   auto context = LibxlContext::Create();
   if (!context.ok()) return context.status();
-  grant_table_.reset(xengnttab_open(nullptr, 0));
+  grant_table_.reset(xengnttab_open(NoLog(), 0));
   if (grant_table_ == nullptr) {
     return absl::UnavailableError(absl::StrCat("cannot open /dev/xen/gntdev: ", strerror(errno)));
   }
@@ -233,11 +244,10 @@ absl::Status XenHypervisor::Destroy(DomainId id) {
     if (dying_.contains(id)) return absl::OkStatus();
     return absl::NotFoundError(absl::StrCat("there is no domain ", id));
   }
-  // A domain that is not started yet has never run.
-  if (domain->record.complete) {
-    if (absl::Status status = watch_->Pause(id); !status.ok() && watch_->StateOf(id).has_value()) {
-      return status;
-    }
+  // Pauses add up: one that is just being started stays paused. What is not built yet will not be started.
+  if (absl::Status status = watch_->Pause(id);
+      !status.ok() && !domain->building && watch_->StateOf(id).has_value()) {
+    return status;
   }
   loop_.After(absl::ZeroDuration(), [this, id] {
     if (Find(id) != nullptr) End(id, {.orderly = false, .description = "killed"});

@@ -13,6 +13,8 @@ namespace librettos::fake {
 class NicBench {
  public:
   virtual ~NicBench() = default;
+  // What this bench needs and is not here; then nothing else may be called. Empty: nothing.
+  virtual std::string missing() const { return ""; }
   // Opens the one NIC. Deleted by the test before the bench.
   virtual Result<Nic*> Open(const MacAddress& address, uint32_t mtu) = 0;
   // What the NIC has put on the wire since the last call; a real device may need some time for it.

@@ -48,11 +48,11 @@ std::string OwnNamespace() {
 
 QemuBench::QemuBench(const std::string& device, Driver driver, const Traits& traits, bool msi_x)
     : driver_(driver), filters_(traits.filters), can_hold_(traits.can_hold) {
-  error_ = OwnNamespace();
-  if (error_.empty()) error_ = OpenWire();
-  if (!error_.empty()) return;
+  missing_ = OwnNamespace();
+  if (missing_.empty()) missing_ = OpenWire();
+  if (!missing_.empty()) return;
   machine_ = QemuMachine::Start(device, tap_, msi_x);
-  if (!machine_) error_ = "qemu-system-x86_64 does not start";
+  if (!machine_) missing_ = "qemu-system-x86_64 does not start";
 }
 
 QemuBench::~QemuBench() {

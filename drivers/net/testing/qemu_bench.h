@@ -12,19 +12,18 @@ class QemuBench final : public NicBench {
  public:
   using Driver = Result<Nic*> (*)(const Device&);
 
-  // `device`: QEMU's name of it, with options. Check error() before anything else.
+  // `device`: QEMU's name of it, with options. Check missing() before anything else.
   // Whether the device filters addresses; and whether it sends nothing while the machine is stopped.
   struct Traits {
     bool filters = false, can_hold = false;
   };
   QemuBench(const std::string& device, Driver driver, const Traits& traits, bool msi_x = true);
   ~QemuBench() override;
-  // Why there is no such bench here; empty: there is.
-  const std::string& error() const { return error_; }
 
   // A large frame that the host has not cut.
   void DeliverWhole(const Frame& frame, const Offload& offload);
 
+  std::string missing() const override { return missing_; }
   Result<Nic*> Open(const MacAddress& address, uint32_t mtu) override;
   std::vector<Frame> TakeSent() override;
   void Deliver(const Frame& frame) override { DeliverWhole(frame, {}); }
@@ -49,7 +48,7 @@ class QemuBench final : public NicBench {
 
   const Driver driver_;
   const bool filters_, can_hold_;
-  std::string error_;
+  std::string missing_, error_;
   std::unique_ptr<QemuMachine> machine_;
   Device device_{};
   int tap_ = -1, wire_ = -1;

@@ -48,11 +48,16 @@ int Listen(const std::string& path) {
   return listener;
 }
 
-// The one connection to `listener`, which is closed.
-int Accept(int listener) {
+// The one connection to `listener`, which is closed; -1: `process` ended, or takes too long.
+int Accept(int listener, pid_t process) {
   pollfd ready{listener, POLLIN, 0};
-  const int socket =
-      poll(&ready, 1, kStartTime) == 1 ? accept4(listener, nullptr, nullptr, SOCK_CLOEXEC) : -1;
+  int socket = -1;
+  for (int waited = 0; socket < 0 && waited < kStartTime; waited += kQuietTime) {
+    siginfo_t ended{};
+    waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (ended.si_pid == process) break;
+    if (poll(&ready, 1, kQuietTime) == 1) socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  }
   close(listener);
   return socket;
 }
@@ -138,8 +143,8 @@ bool QemuMachine::StartProcess(const std::string& device, int tap) {
     _exit(127);
   }
   if (process_ < 0) return false;
-  monitor_ = Accept(monitor);
-  protocol_ = Accept(protocol);
+  monitor_ = Accept(monitor, process_);
+  protocol_ = Accept(protocol, process_);
   if (protocol_ < 0 || monitor_ < 0) return false;
   Monitor("qmp_capabilities");
   return ReadConfig(0, 2) != 0xffff;
