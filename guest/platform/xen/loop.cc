@@ -22,10 +22,6 @@ void XenLoop::RunSoon(Handler* handler) {
   if (std::find(soon_.begin(), soon_.end(), handler) == soon_.end()) soon_.push_back(handler);
 }
 
-void XenLoop::Forget(Handler* handler) {
-  std::replace(soon_.begin(), soon_.end(), handler, static_cast<Handler*>(nullptr));
-}
-
 void XenLoop::Poll(Handler* handler, Nanoseconds interval) {
   polled_ = interval ? handler : nullptr;
   interval_ = interval;
@@ -37,7 +33,7 @@ void XenLoop::RunDeferred() {
   for (size_t left = soon_.size(); left > 0; --left) {
     Handler* handler = soon_.front();
     soon_.erase(soon_.begin());
-    if (handler) handler->OnEvent();
+    handler->OnEvent();
   }
 }
 

@@ -21,8 +21,6 @@ class XenLoop final : public Loop, private Handler {
 
   // Calls `handler` once at the end of this round, or in the next Wait, which then does not sleep.
   void RunSoon(Handler* handler);
-  // Forgets that `handler` was to be called.
-  void Forget(Handler* handler);
   // Calls `handler` in every round, and sleeps no longer than `interval` from then on; 0: no more. One at a
   // time: for what has no event, the ejection of a device.
   void Poll(Handler* handler, Nanoseconds interval);

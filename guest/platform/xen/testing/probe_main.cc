@@ -2,13 +2,14 @@
 // data/probe; test/xen drives it as domain 0.
 //
 //   asked                                  answered
-//   (nothing)                              up, sleep <ms>, cpu1 <counted or error>, files <count> <bytes>
+//   (nothing)                              up, sleep <ms>, cpu1 <counting or error>, files <count> <bytes>
 //   <sum> echo/<key> <value>                     echo "<key> <value>", or "<key> gone" peer <domain> offer
 //   "<grant> <port> <bytes>": memory with a pattern, and a doorbell map "<domain> <grant> <port> <bytes>"
 //   mapped "ok" or why not; rung "<round trips> <ns each>" unmap; revoke                          unmapped;
 //   revoked return                                 (gives back what devices it has) panic (ends the domain
 //   abnormally)
-// Given a NIC: nic "<vendor and device> <BAR 0 bytes> <vectors>"; of an 82574 also interrupt "1".
+// Given the n-th NIC: nic "<n> <device and vendor> <BAR 0 bytes> <vectors>"; of an 82574 also interrupt
+// "<n>".
 #include <atomic>
 #include <charconv>
 #include <string>
@@ -224,14 +225,19 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
       return size.ok() ? *size : 0;
     }();
     auto vectors = function.EnableInterrupts(2);
-    Answer("nic", Hex(id) + " " + std::to_string(bytes) + " " + std::to_string(vectors.ok() ? *vectors : 0));
+    Answer("nic", std::to_string(++nics_) + " " + Hex(id) + " " + std::to_string(bytes) + " " +
+                      std::to_string(vectors.ok() ? *vectors : 0));
     if (id == 0x10d38086 && vectors.ok()) RaiseInterrupt(function);
   }
 
-  // Intel 82574: registers ICS, IMS and IVAR (data sheet, chapter 10). Bit 20: receive queue 0.
+  // Intel 82574: registers CTRL, ICS, IMS, IMC and IVAR (data sheet, chapter 10). Bit 20: receive queue 0.
   void RaiseInterrupt(PciFunction& function) {
-    constexpr uint32_t kSet = 0xc8, kMask = 0xd0, kVectors = 0xe4, kQueue0 = 1u << 20;
+    constexpr uint32_t kSet = 0xc8, kMask = 0xd0, kClear = 0xd8, kVectors = 0xe4, kQueue0 = 1u << 20;
+    constexpr uint32_t kControl = 0, kReset = 1u << 26;
     function.SetInterruptHandler(0, &interrupt_);
+    function.Write32(0, kControl, kReset);
+    function.Write32(0, kClear, ~0u);
+    function.SetBusMaster(true);       // An interrupt is a write to memory.
     function.Write32(0, kVectors, 8);  // Queue 0 to vector 0; valid.
     function.Write32(0, kMask, kQueue0);
     function.Write32(0, kSet, kQueue0);
@@ -239,7 +245,7 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
 
   struct Interrupt final : Handler {
     explicit Interrupt(Probe& owner) : probe(owner) {}
-    void OnEvent() override { probe.Answer("interrupt", "1"); }
+    void OnEvent() override { probe.Answer("interrupt", std::to_string(probe.nics_)); }
     Probe& probe;
   };
 
@@ -256,6 +262,7 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
   Nanoseconds began_ = 0;
   int rung_ = 0;
   Device nic_ = {};
+  int nics_ = 0;
   Interrupt interrupt_{*this};
 };
 
