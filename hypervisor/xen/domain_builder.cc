@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "hypervisor/xen/archive.h"
+#include "hypervisor/xen/device_model.h"
 
 namespace librettos::xen {
 namespace {
@@ -33,6 +34,7 @@ absl::Status BuildNow(LibxlContext& context, const DomainPlan& plan, const std::
 
 absl::Status DestroyNow(LibxlContext& context, hypervisor::DomainId id, const std::string& disk) {
   if (Exists(context, id)) {
+    KillDeviceModel(id);
     const int code = libxl_domain_destroy(context.get(), id, nullptr);
     if (absl::Status status = context.Check(code, absl::StrCat("domain ", id, " cannot be destroyed"));
         !status.ok() && Exists(context, id)) {

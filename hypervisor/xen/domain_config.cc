@@ -9,8 +9,7 @@
 namespace librettos::xen {
 namespace {
 
-// The first name of a disk that the device model does not also emulate: it refuses to emulate a read-only
-// one.
+// The first name of a disk that the device model does not also emulate.
 constexpr char kFilesDisk[] = "xvde";
 
 char* Copy(const std::string& text) { return strdup(text.c_str()); }  // libxl frees it.
@@ -62,7 +61,9 @@ DomainConfiguration::DomainConfiguration(const DomainPlan& plan) {
   disk.vdev = Copy(kFilesDisk);
   disk.format = LIBXL_DISK_FORMAT_RAW;
   disk.backend = LIBXL_DISK_BACKEND_QDISK;  // The device model serves it: no loop device, no script.
-  disk.readwrite = 0;
+  // QEMU 7.2 does not serve a read-only raw file to a domain. The archive is this domain's own copy, of fixed
+  // size, which nobody else reads.
+  disk.readwrite = 1;
 }
 
 }  // namespace librettos::xen

@@ -37,7 +37,7 @@ TEST(DomainConfigTest, IsAnHvmDomainThatBootsTheImage) {
   EXPECT_EQ(config.num_nics, 0);
 }
 
-TEST(DomainConfigTest, FilesAreAReadOnlyRawDisk) {
+TEST(DomainConfigTest, FilesAreARawDiskThatIsNotEmulated) {
   DomainPlan plan = Plan();
   plan.disk = "/run/librettos/12.tar";
   DomainConfiguration configuration(plan);
@@ -45,7 +45,6 @@ TEST(DomainConfigTest, FilesAreAReadOnlyRawDisk) {
   const libxl_device_disk& disk = configuration.get()->disks[0];
   EXPECT_STREQ(disk.pdev_path, "/run/librettos/12.tar");
   EXPECT_STREQ(disk.vdev, "xvde");
-  EXPECT_EQ(disk.readwrite, 0);
   EXPECT_EQ(disk.format, LIBXL_DISK_FORMAT_RAW);
 }
 
