@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "hypervisor/process/limits.h"
 
 namespace librettos::process {
 namespace {
@@ -112,6 +114,15 @@ class ProcessHypervisorTest : public testing::Test {
     return hypervisor_->Read(absl::StrCat("/local/domain/", id, "/", key)).value_or("");
   }
 
+  // What the probe saw of the world.
+  std::map<std::string, std::string> Report(DomainId id) {
+    std::map<std::string, std::string> report;
+    for (absl::string_view line : absl::StrSplit(Value(id, "data/report"), '\n', absl::SkipEmpty())) {
+      report.insert(absl::StrSplit(line, absl::MaxSplits('=', 1)));
+    }
+    return report;
+  }
+
   void Order(DomainId id, const std::string& order) {
     hypervisor_->Write(absl::StrCat("/local/domain/", id, "/control/do"), order);
   }
@@ -140,10 +151,7 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
   const int leak = open("/etc/passwd", O_RDONLY);  // Without O_CLOEXEC.
   const DomainId id = CreateDomain({.name = "guests/web", .arguments = {"first argument"}, .files = files});
   close(leak);
-  std::map<std::string, std::string> report;
-  for (absl::string_view line : absl::StrSplit(Value(id, "data/report"), '\n', absl::SkipEmpty())) {
-    report.insert(absl::StrSplit(line, absl::MaxSplits('=', 1)));
-  }
+  auto report = Report(id);
   EXPECT_EQ(report["descriptors"], "0,1,2,3,");
   EXPECT_EQ(report["uid"], "0,0,0");
   EXPECT_EQ(report["groups"], "0");
@@ -160,10 +168,11 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
   EXPECT_EQ(report["read"], "opened");
   EXPECT_TRUE(report["write"] == std::to_string(EROFS) || report["write"] == std::to_string(EACCES));
   EXPECT_EQ(report["hostname"], "guests-web");
-  EXPECT_EQ(report["limits"], "1024,0");
+  rlimit own{};
+  getrlimit(RLIMIT_NOFILE, &own);
+  EXPECT_EQ(report["limits"], absl::StrCat(std::min<rlim_t>(kMaxOpenFiles, own.rlim_max), ",0"));
   EXPECT_EQ(report["environment"], "empty");
   EXPECT_EQ(report["arguments"], "first argument");
-  EXPECT_EQ(report["unshare"], std::to_string(EPERM));
   // From outside: an unprivileged host user, and no namespace shared with the daemon.
   const std::string process = absl::StrCat("/proc/", hypervisor_->Pid(id));
   std::stringstream status;
@@ -173,6 +182,34 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
   for (const char* space : {"user", "pid", "mnt", "net", "ipc", "uts"}) {
     EXPECT_NE(fs::read_symlink(process + "/ns/" + space),
               fs::read_symlink(std::string("/proc/self/ns/") + space));
+  }
+}
+
+// The probe has no sandbox of its own.
+TEST_F(ProcessHypervisorTest, RefusesCallsOfAnImageThatDoesNotConfineItself) {
+  const DomainId id = CreateDomain();
+  auto report = Report(id);
+  const std::string denied = std::to_string(EPERM);
+  EXPECT_EQ(report["blocking"], denied) << "a shared doorbell could be made blocking";
+  EXPECT_EQ(report["fionbio"], denied) << "a shared doorbell could be made blocking";
+  EXPECT_EQ(report["nonblocking"], "1");
+  EXPECT_EQ(report["own"], denied);
+  EXPECT_EQ(report["execute"], denied);
+  EXPECT_EQ(report["execveat"], denied);
+  EXPECT_EQ(report["setsockopt"], denied);
+  EXPECT_EQ(report["clone3"], std::to_string(ENOSYS));
+  EXPECT_EQ(report["threads"], "1");
+}
+
+TEST_F(ProcessHypervisorTest, KillsAnImageThatTriesWhatNoDomainNeeds) {
+  const std::string killed = absl::StrCat("killed by signal ", SIGSYS);
+  for (const char* order : {"call fork", "call clone", "call execve", "call ptrace", "call mount",
+                            "call unshare", "call inet", "call unix", "call bpf", "call perf", "call keyctl",
+                            "call io_uring", "call x32", "tighten"}) {  // The last: by a filter of its own.
+    const DomainId id = CreateDomain();
+    Order(id, order);
+    UpTo([&] { return recorder_.exits.count(id) > 0; });
+    EXPECT_EQ(recorder_.exits[id].description.substr(0, killed.size()), killed) << order;
   }
 }
 
