@@ -5,11 +5,17 @@
 #include "daemon/mode_report.h"
 #include "daemon/names.h"
 #include "daemon/testing/fixture.h"
+#include "daemon/validation.h"
 #include "daemon/watch.h"
 #include "gtest/gtest.h"
+#include "hypervisor/process/limits.h"
 
 namespace librettos::daemon {
 namespace {
+
+// A server's open files: two doorbells for each queue pair, a mapping under way for each guest, and a few of
+// its own; twice, as a guest that is replaced overlaps with its successor.
+static_assert(2 * kMaxGuestsPerServer * (2 * kMaxQueuePairs + 1) + 64 <= process::kMaxOpenFiles);
 
 TEST(NamesTest, Ids) {
   for (const char* id : {"a", "a1", "a-b", "x0-9"}) EXPECT_TRUE(ValidId(id)) << id;

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <sstream>
 
@@ -34,7 +35,11 @@ struct Recorder : hypervisor::DomainObserver {
   void OnDomainExit(DomainId domain, const DomainExit& exit) override { exits[domain] = exit; }
   void OnDomainConnected(DomainId domain) override { ++connected[domain]; }
   void OnDeviceReturned(DomainId domain, const std::string& nic) override { returned[nic] = domain; }
-  void OnDomainViolation(DomainId domain, const std::string& reason) override { violations[domain] = reason; }
+  void OnDomainViolation(DomainId domain, const std::string& reason) override {
+    violations[domain] = reason;
+    if (on_violation) on_violation();
+  }
+  std::function<void()> on_violation;
   std::map<DomainId, DomainExit> exits;
   std::map<DomainId, int> connected;
   std::map<std::string, DomainId> returned;
@@ -346,6 +351,43 @@ TEST_F(ProcessHypervisorTest, GivesANicAndFindsItAgain) {
   // The interface was made here, by an earlier daemon: it goes.
   ASSERT_TRUE(hypervisor_->CloseNic("nics/wire").ok());
   EXPECT_NE(system(("ip -n " + spaces_[0] + " link show tap0 >/dev/null 2>&1").c_str()), 0);
+}
+
+TEST_F(ProcessHypervisorTest, LearnsOfAReturnThatWasLostWithItsConnection) {
+  const NicConfig config{.interface = "tap0", .network_namespace = "/run/netns/" + MakeNamespace()};
+  ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+  const DomainId id = CreateDomain(), other = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return and break");
+  UpTo([&] { return recorder_.returned["wire"] == id; });
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", other, "").ok());
+  UpTo([&] { return Value(other, "data/nic") == "wire"; });
+  // What it declares on each further connection takes the NIC from nobody, and is no offence.
+  recorder_.violations.clear();
+  const int connections = recorder_.connected[id];
+  Order(id, "break");
+  UpTo([&] { return recorder_.connected[id] > connections; });
+  EXPECT_TRUE(recorder_.violations.empty()) << recorder_.violations[id];
+  EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", id, "")));
+}
+
+TEST_F(ProcessHypervisorTest, ForgetsAReturnOfAnEarlierGiving) {
+  const NicConfig config{.interface = "tap0", .network_namespace = "/run/netns/" + MakeNamespace()};
+  ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+  const DomainId id = CreateDomain(), other = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return");
+  UpTo([&] { return recorder_.returned["wire"] == id; });
+  // Given again while it is away: it declares the old return before it is told.
+  const int connections = recorder_.connected[id];
+  recorder_.on_violation = [&] { ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok()); };
+  recorder_.returned.clear();
+  Order(id, "garbage");
+  UpTo([&] { return recorder_.connected[id] > connections; });
+  EXPECT_EQ(recorder_.returned.count("wire"), 0u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", other, "")));
 }
 
 TEST_F(ProcessHypervisorTest, ExplainsNicsThatCannotBeOpened) {

@@ -1,6 +1,6 @@
 // A domain that publishes what it sees of the world, and does as /local/domain/<id>/control/do says:
-// "exit <status>", "crash", "return <nic>", "garbage", "forbidden", "call <name>", "tighten". After each
-// reconnection it declares its state anew.
+// "exit <status>", "crash", "return", "return and break", "break", "garbage", "forbidden", "call <name>",
+// "tighten". After each reconnection it declares its state anew.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -38,7 +38,8 @@ unsigned self = 0;
 int memory = -1;
 std::string nic;
 int nic_descriptor = -1;
-std::string report;  // Made once, before anything else is opened.
+unsigned giving = 0, returned = 0;  // Of the NIC it has, and of the one it gave back.
+std::string report;                 // Made once, before anything else is opened.
 
 void Send(WireType type, const std::string& path, const std::string& value, unsigned number = 0,
           unsigned a = 0, int descriptor = -1) {
@@ -163,21 +164,34 @@ void Declare() {
   Send(WireType::kGrant, "", "", 5, 0, memory);
   Send(WireType::kPublish, Key("data/statistics"), "5");
   Send(WireType::kWatch, Key("control"), "");
-  if (nic_descriptor >= 0) Send(WireType::kHolding, nic, "", 0, 0, nic_descriptor);
+  if (nic_descriptor >= 0) Send(WireType::kHolding, nic, "", giving, 0, nic_descriptor);
+  if (returned != 0) Send(WireType::kReturnDevice, nic, "", returned);
   Send(WireType::kDeclared, "", "");
 }
 
+void Break() {
+  close(connection);
+  connection = -1;
+}
+
 void Obey(const std::string& order) {
+  static std::string obeyed;  // Each connection tells of the order that stands.
+  if (order == obeyed) return;
+  obeyed = order;
   if (order.rfind("exit ", 0) == 0) _exit(atoi(order.c_str() + 5));
   if (order == "crash") __builtin_trap();
   if (order.rfind("call ", 0) == 0) Call(order.substr(5));
   if (order == "tighten" && Tighten()) (void)getppid();
+  if (order == "break") Break();
   if (order == "garbage") (void)!write(connection, "garbage", 7);
   if (order == "forbidden") Send(WireType::kPublish, "/local/domain/0/data/x", "1");
-  if (order == "return") {
+  if (order == "return" || order == "return and break") {
     close(nic_descriptor);
     nic_descriptor = -1;
-    Send(WireType::kReturnDevice, nic, "");
+    returned = giving;
+    // The latter: as if the message were lost with its connection.
+    if (order == "return") Send(WireType::kReturnDevice, nic, "", returned);
+    if (order != "return") Break();
   }
 }
 
@@ -192,8 +206,7 @@ void Receive() {
   message.msg_controllen = sizeof(control);
   const ssize_t bytes = recvmsg(connection, &message, 0);
   if (bytes < static_cast<ssize_t>(sizeof(WireHeader))) {
-    close(connection);
-    connection = -1;
+    Break();
     return;
   }
   WireHeader header;
@@ -213,6 +226,8 @@ void Receive() {
       break;
     case WireType::kDevice:
       nic = path;
+      giving = header.number;
+      returned = 0;
       memcpy(&nic_descriptor, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
       Send(WireType::kPublish, Key("data/nic"), path);
       break;
