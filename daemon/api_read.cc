@@ -40,7 +40,8 @@ absl::Status Api::GetOperation(const v1::GetOperationRequest& request, v1::Opera
 
 absl::Status Api::ListOperations(const v1::ListOperationsRequest& request,
                                  v1::ListOperationsResponse* response) {
-  auto page = TakePage(NamesIn({"operations/"}), request.page_size(), request.page_token(), OlderOperation);
+  auto page = TakePage("operations/", NamesIn({"operations/"}), request.page_size(), request.page_token(),
+                       OlderOperation);
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_operations() = *c_.operations.Find(name);
   response->set_next_page_token(page->next_token);
@@ -80,7 +81,7 @@ absl::Status Api::ListChannels(const v1::ListChannelsRequest& request, v1::ListC
       channels[channel.name()] = std::move(channel);
   }
   for (const auto& [name, channel] : channels) names.push_back(name);
-  auto page = TakePage(names, request.page_size(), request.page_token());
+  auto page = TakePage("guests/", names, request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_channels() = channels[name];
   response->set_next_page_token(page->next_token);
