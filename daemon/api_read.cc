@@ -12,6 +12,8 @@
 namespace librettos::daemon {
 namespace {
 
+constexpr char kDaemon[] = "daemon";  // Statistics of the daemon itself.
+
 // "operations/op9" before "operations/op10".
 bool OlderOperation(const std::string& a, const std::string& b) {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
@@ -91,6 +93,12 @@ absl::Status Api::ListChannels(const v1::ListChannelsRequest& request, v1::ListC
 absl::Status Api::GetStatistics(const v1::GetStatisticsRequest& request,
                                 v1::GetStatisticsResponse* response) {
   const std::string& name = request.name();
+  if (name == kDaemon) {
+    v1::ResourceStatistics& daemon = *response->add_resources();
+    daemon.set_name(name);
+    for (const auto& [what, count] : c_.hypervisor.Census()) (*daemon.mutable_counters())[what] = count;
+    return absl::OkStatus();
+  }
   if (!name.empty()) {
     bool server = absl::StartsWith(name, "servers/");
     if (auto id = ParseName(server ? "servers" : "guests", name); !id.ok()) return id.status();

@@ -153,7 +153,7 @@ absl::Status CheckArguments(const v1::GuestSpec& spec) {
   }
   if (spec.image().empty() && spec.arguments_size() == 0) {
     return MissingField("guest.spec.arguments",
-                        "Say what the guest is to run, such as [\"echo\"], or give an image");
+                        "Say what the guest is to run, such as echo, or give an image");
   }
   return absl::OkStatus();
 }

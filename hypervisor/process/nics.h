@@ -46,6 +46,7 @@ class Nics {
   // nothing.
   bool Returned(const std::string& nic, DomainId domain, uint32_t giving);
   void DropDomain(DomainId domain);
+  size_t size() const { return nics_.size(); }
 
  private:
   struct Nic {

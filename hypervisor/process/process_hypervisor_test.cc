@@ -225,6 +225,37 @@ TEST_F(ProcessHypervisorTest, LogsToAFile) {
   EXPECT_EQ(log.str(), "probe domain runs\n");
 }
 
+TEST_F(ProcessHypervisorTest, KeepsTheLogsOfDomainsThatEndedLast) {
+  const DomainId running = CreateDomain(), ended = CreateDomain();
+  constexpr int kOld = ProcessHypervisor::kMaxEndedLogs + 10;
+  for (int i = 0; i < kOld; ++i)
+    std::ofstream(absl::StrCat(directory_, "/log/", 1000 + i, "-guests-old.log")) << "x";
+  std::ofstream(directory_ + "/log/notes.txt") << "not ours";
+  Order(ended, "exit 0");
+  UpTo([&] { return recorder_.exits.count(ended) > 0; });
+  const auto exists = [&](DomainId id, const char* name) {
+    return fs::exists(absl::StrCat(directory_, "/log/", id, "-guests-", name, ".log"));
+  };
+  EXPECT_TRUE(exists(running, "web")) << "it still writes to it";
+  EXPECT_FALSE(exists(ended, "web")) << "the oldest of those that ended";
+  EXPECT_FALSE(exists(1009, "old"));
+  EXPECT_TRUE(exists(1010, "old"));
+  EXPECT_TRUE(exists(1000 + kOld - 1, "old"));
+  EXPECT_TRUE(fs::exists(directory_ + "/log/notes.txt"));
+}
+
+TEST_F(ProcessHypervisorTest, LeavesNothingOfADomainInItsTables) {
+  const auto before = hypervisor_->Census();
+  const DomainId id = CreateDomain();
+  EXPECT_GT(hypervisor_->Census().at("registry_keys"), before.at("registry_keys"));
+  EXPECT_EQ(hypervisor_->Census().at("grants"), 1u);
+  hypervisor_->AllowRead(absl::StrCat("/local/domain/", id, "/data"), id + 1);
+  hypervisor_->Reserve(absl::StrCat("/local/domain/", id, "/data/x"));
+  Order(id, "exit 0");
+  UpTo([&] { return recorder_.exits.count(id) > 0; });
+  EXPECT_EQ(hypervisor_->Census(), before);
+}
+
 TEST_F(ProcessHypervisorTest, ReportsHowADomainEnds) {
   const DomainId orderly = CreateDomain(), failed = CreateDomain(), crashed = CreateDomain(),
                  killed = CreateDomain();
