@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "hypervisor/fnv.h"
 #include "hypervisor/process/path.h"
 #include "hypervisor/process/tap.h"
 
@@ -62,10 +63,7 @@ absl::Status Unknown(const std::string& nic) {
 std::array<uint8_t, 6> NicAddress(const NicConfig& config) {
   std::string machine;
   std::ifstream("/etc/machine-id") >> machine;
-  uint64_t hash = 14695981039346656037ull;  // FNV-1a.
-  for (const char c : absl::StrCat(machine, "|", config.network_namespace, "|", config.interface)) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  }
+  const uint64_t hash = Fnv1a(absl::StrCat(machine, "|", config.network_namespace, "|", config.interface));
   std::array<uint8_t, 6> address{0x02};
   for (int i = 1; i < 6; ++i) address[i] = static_cast<uint8_t>(hash >> (8 * i));
   return address;
