@@ -407,7 +407,8 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
       break;
     case ControlType::kModeChanged:
       // Shared addresses cannot move to another NIC; a guest that claims so stays where it is.
-      if (!guest.shared()) guest.mode = static_cast<channel::DeclaredMode>(message.value);
+      // It comes on each queue pair; what the header says is never older than the message.
+      if (!guest.shared()) guest.mode = guest.end->declared_mode();
       break;
     default:
       delivery_.Close(guest, Violation::kBadControl);

@@ -529,6 +529,7 @@ TEST_F(ServerTest, DirectModeSendsToTheWire) {
   ASSERT_EQ(nic_.sent().size(), 1u);
   EXPECT_EQ(nic_.sent()[0].bytes, frame);
   EXPECT_EQ(b.Take().size(), 1u) << "what the wire still brings here";
+  b.end().DeclareMode(channel::DeclaredMode::kServer);
   b.Tell(ControlType::kModeChanged, 0, 0, 2, 0);
   Run();
   a.Send(frame);

@@ -36,6 +36,7 @@ inline constexpr uint16_t kEtherIpv4 = 0x0800;
 inline constexpr uint16_t kEtherIpv6 = 0x86dd;
 inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolUdp = 17;
+inline constexpr uint8_t kProtocolFragment6 = 44;
 
 // Where the transport header of a frame is. Without extension headers: this stack sends none before TCP and
 // UDP.

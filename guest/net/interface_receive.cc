@@ -16,7 +16,8 @@ namespace librettos::guest {
 
 namespace {
 constexpr uint32_t kFrameBudget = 64;  // Per way and turn: timers and the program must get their share.
-}
+constexpr uint32_t kRoom = 40;         // Entries free again before it is worth waking: a large frame's.
+}  // namespace
 
 bool Interface::Receive() {
   bool any = ReceiveChannel();
@@ -213,7 +214,8 @@ void Interface::Announce(Route way) {
     Layout layout{true, 58, 54, 0};
     Store16(frame + 56, static_cast<uint16_t>(~Fold(Sum(frame + 54, 32, PseudoSum(frame, layout, 32)))));
     Part part{frame, sizeof(frame)};
-    if (!TrySend({{&part, 1}, sizeof(frame), {}}, way)) Count(Counter::k_tx_dropped);
+    OutFrame out{{&part, 1}, sizeof(frame), {}};
+    if (!TrySend(out, way, flow_pair_.Of(frame))) Count(Counter::k_tx_dropped);
   }
   overriding_ = false;
 }
@@ -229,20 +231,24 @@ bool Interface::Arm() {
   for (uint32_t pair = 0; pair < end_->geometry().queue_pairs; pair++) {
     if (!violated_ && !end_->receive(pair).ArmEvent()) return false;
   }
-  bool waiting = starved_ || !holding_.empty() || !pieces_.empty();
-  if (waiting && route_ == Route::kChannel && !end_->transmit(0).ArmEvent(40)) return false;
-  // While the transmit ring is drained for a change of mode, every consumed entry matters.
-  if (route_ == Route::kHold && !end_->transmit(0).Drained() &&
-      !end_->transmit(0).ArmEvent(end_->geometry().entries)) {
-    return false;
+  if (route_ == Route::kChannel && !pieces_.empty()) {
+    const Part& first = pieces_.front().parts[0];
+    if (!sender_.ArmRoom(flow_pair_.Of({first.data, first.length}), kRoom)) return false;
+  } else if (route_ == Route::kChannel) {
+    for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+      bool waiting = starved_[pair] || !holding_.empty(pair);
+      if (waiting && !sender_.ArmRoom(pair, kRoom)) return false;
+    }
   }
+  // While the transmit rings are drained for a change of mode, every consumed entry matters.
+  if (route_ == Route::kHold && !sender_.ArmDrained()) return false;
   if (nic_) nic_->SetHandler(this);
   return true;
 }
 
 void Interface::Disarm() {
   for (uint32_t pair = 0; pair < end_->geometry().queue_pairs; pair++) end_->receive(pair).DisarmEvent();
-  end_->transmit(0).DisarmEvent();
+  sender_.Disarm();
   if (nic_) nic_->SetHandler(nullptr);
 }
 

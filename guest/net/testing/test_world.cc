@@ -17,7 +17,7 @@ TestWorld::TestWorld(const Options& options) {
   world_.Write(Key("device/vif/0/gateway4"), "10.1.0.1");
   world_.Write(Key("device/vif/0/mtu"), options.mtu);
   world_.Write(Key("device/vif/0/shared"), options.shared ? "1" : "0");
-  world_.Write(Key("device/vif/0/queue-pairs"), "1");
+  world_.Write(Key("device/vif/0/queue-pairs"), std::to_string(options.queue_pairs));
   world_.Write(Key("device/vif/0/backend/2"), "1");
   EXPECT_TRUE(Stack::Start(*guest).ok());
   auto end = channel::ServerEnd::Create(*server, kGuest, "/local/domain/1/device/vif/0", this);
@@ -53,8 +53,15 @@ void TestWorld::Advance(Nanoseconds by) {
 
 std::vector<Frame> TestWorld::TakeSent(bool commit) {
   std::vector<Frame> frames;
-  if (!end_->active()) return frames;
-  auto& ring = end_->transmit(0);
+  for (uint32_t pair = 0; end_->active() && pair < end_->geometry().queue_pairs; pair++) {
+    for (Frame& frame : TakeSentBy(pair, commit)) frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+std::vector<Frame> TestWorld::TakeSentBy(uint32_t pair, bool commit) {
+  std::vector<Frame> frames;
+  auto& ring = end_->transmit(pair);
   channel::Received received;
   uint32_t entries = 0;
   while (ring.Peek(received)) {
@@ -71,7 +78,7 @@ std::vector<Frame> TestWorld::TakeSent(bool commit) {
   if (!commit) {
     ring.Rewind();
   } else if (entries > 0 && ring.Commit(entries)) {
-    end_->Signal(0);
+    end_->Signal(pair);
   }
   return frames;
 }

@@ -26,6 +26,7 @@ class TestWorld : private channel::ServerEndObserver {
     bool shared = false;
     std::string mtu = "1500";
     bool activate = true;
+    uint32_t queue_pairs = 1;
   };
   TestWorld() : TestWorld(Options()) {}
   explicit TestWorld(const Options& options);
@@ -46,6 +47,8 @@ class TestWorld : private channel::ServerEndObserver {
   // Frames the guest sent through the channel and that the server hands on now. `commit` false: they are
   // looked at and stay unconsumed in the ring.
   std::vector<Frame> TakeSent(bool commit = true);
+  // The same, of one queue pair.
+  std::vector<Frame> TakeSentBy(uint32_t pair, bool commit = true);
   std::vector<channel::ControlMessage>& controls() { return controls_; }
   void Deliver(const Bytes& frame, const Offload& offload = {.checksum_valid = true});
   void DeliverControl(const channel::ControlMessage& message);
