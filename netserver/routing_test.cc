@@ -218,6 +218,23 @@ TEST_F(RoutingTest, IcmpErrorsGoToWhomTheyConcern) {
   EXPECT_EQ(error(kShared4, 54).guest, t_);
   EXPECT_EQ(error(kShared4, 55).fate, Fate::k_unknown_destination);
   EXPECT_EQ(error("10.1.0.1", 54).fate, Fate::k_unsupported);
+  auto error6 = [&](uint8_t type, uint16_t port) {
+    const Bytes quoted = Ipv6(A(kShared6), A("fd00::9"), kUdp, Udp(port, 9));
+    return V6(kPeer, kNic, "fd00::9", kShared6, kIcmp6, Icmp(type, quoted));
+  };
+  for (uint8_t type : {1, 2, 3, 4}) {
+    EXPECT_EQ(Wire(error6(type, 53)).guest, s_) << int{type};
+    EXPECT_EQ(Wire(error6(type, 54)).guest, t_) << int{type};
+  }
+  EXPECT_EQ(Wire(error6(1, 55)).fate, Fate::k_unknown_destination);
+}
+
+TEST_F(RoutingTest, AnotherGuestsIcmpErrorGoesToTheSharerThatItQuotes) {
+  const Bytes quoted = Ipv4(A(kShared4), A("10.1.0.1"), Udp(54, 9));
+  EXPECT_EQ(From(a_, Ethernet(M(1), kNic, kEtherIpv4) +
+                         Ipv4(A("10.1.0.1"), A(kShared4), Icmp(3, quoted), {.protocol = kIcmp}))
+                .guest,
+            t_);
 }
 
 TEST_F(RoutingTest, FragmentsFollowTheirFirst) {

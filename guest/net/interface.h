@@ -16,6 +16,7 @@
 #include "guest/net/counters.h"
 #include "guest/net/flow_pair.h"
 #include "guest/net/holding_queue.h"
+#include "guest/net/icmp_error.h"
 #include "guest/net/network_config.h"
 #include "guest/net/path_mtu.h"
 #include "guest/net/segmentation.h"
@@ -115,7 +116,8 @@ class Interface final : private SegmentSink, private Handler {
   bool ReceiveChannel();
   bool ReceiveNic();
   void Input(FrameBuffer* buffer, uint32_t length, const Offload& offload, Route from);
-  bool LearnMtu(const std::byte* frame, uint32_t length);
+  bool TakeIcmpError(const std::byte* frame, uint32_t length);
+  void LearnMtu(const IcmpError& error);
 
   NetworkConfig config_;
   channel::GuestEnd* const end_;

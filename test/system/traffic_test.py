@@ -6,7 +6,7 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab, kill
-from lib.streams import make_file
+from lib.streams import Downloads, make_file
 
 SHARED = "10.77.0.2"
 
@@ -41,16 +41,42 @@ class TrafficTest(unittest.TestCase):
         return self.lab.client("curl", "-sS", "--fail", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", url,
                                **options)
 
-    def test_curl_1_gib(self):
-        for host in ("10.77.0.11", "[fd77::b]"):
+    def curl_1_gib(self, *hosts):
+        for host in hosts:
             done = self.lab.client("sh", "-c", f"curl -sS --fail 'http://{host}/file' | sha256sum")
             self.assertEqual(done.stdout.split()[0], self.sha256, host)
 
-    def test_wrk_50_connections(self):
-        done = self.lab.client("wrk", "-c", "50", "-t", "1", "-d", "5s", "http://10.77.0.11/small")
+    def wrk_50_connections(self, host):
+        done = self.lab.client("wrk", "-c", "50", "-t", "1", "-d", "5s", f"http://{host}/small")
         self.assertNotIn("Socket errors", done.stdout)
         self.assertNotIn("Non-2xx", done.stdout)
         self.assertGreater(int(re.search(r"(\d+) requests in", done.stdout)[1]), 50)
+
+    def test_curl_1_gib(self):
+        self.curl_1_gib("10.77.0.11", "[fd77::b]")
+
+    def test_wrk_50_connections(self):
+        self.wrk_50_connections("10.77.0.11")
+
+    def test_queue_pairs(self):
+        self.guest("quad", 17, "--queue-pairs", "4", "--files", str(self.files), "--", "http")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "quad")
+        self.curl_1_gib("10.77.0.17", "[fd77::11]")
+        self.wrk_50_connections("10.77.0.17")
+        scenario.standby_ready(self.lab)
+        with Downloads(self.lab, "http://10.77.0.17/file", self.sha256, limit_rate="200M") as downloads:
+            for _ in range(3):
+                scenario.set_mode(self.lab, "quad", "direct")
+                scenario.set_mode(self.lab, "quad", "server")
+                scenario.replace_server(self.lab)
+        self.assertEqual(downloads.failures, [], self.lab.log() + self.lab.domain_logs())
+
+    def test_queue_pairs_iperf(self):
+        self.guest("sink4", 18, "--queue-pairs", "4", "--", "iperf", "-s")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "sink4")
+        done = self.lab.client("iperf", "-c", "10.77.0.18", "-P", "4", "-t", "2", "-f", "m")
+        self.assertGreater(self.iperf_rate(done.stdout), 1e6, done.stdout)
+        self.iperf_from_guest("source4", 19, "--queue-pairs", "4")
 
     def test_ping(self):
         for address in ("10.77.0.11", "fd77::b", SHARED, "fd77::2"):
@@ -76,11 +102,14 @@ class TrafficTest(unittest.TestCase):
         self.assertIn("Server Report", done.stdout)
 
     def test_iperf_from_guest(self):
+        self.iperf_from_guest("source", 14)
+
+    def iperf_from_guest(self, name, number, *options):
         server = self.lab.client_start("iperf", "-s", "-P", "1", stdout=-1, stderr=-1)
         time.sleep(0.3)
-        self.lab.ctl("guest", "create", "source", "--server", scenario.SERVER, "--address", "10.77.0.14/24", "--restart",
-                     "never", "--no-wait", "--", "iperf", "-c", "10.77.0.1", "-t", "2")
-        self.addCleanup(self.lab.ctl, "guest", "delete", "source")
+        self.lab.ctl("guest", "create", name, "--server", scenario.SERVER, "--address", f"10.77.0.{number}/24", "--restart",
+                     "never", "--no-wait", *options, "--", "iperf", "-c", "10.77.0.1", "-t", "2")
+        self.addCleanup(self.lab.ctl, "guest", "delete", name)
         try:
             output, _ = server.communicate(timeout=20)
         finally:

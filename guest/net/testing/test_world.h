@@ -52,8 +52,9 @@ class TestWorld : private channel::ServerEndObserver {
   std::vector<channel::ControlMessage>& controls() { return controls_; }
   void Deliver(const Bytes& frame, const Offload& offload = {.checksum_valid = true});
   void DeliverControl(const channel::ControlMessage& message);
-  // Makes the guest know the peer's MAC without asking.
+  // Makes the guest know the peer's MAC without asking: by ARP, by neighbour discovery.
   void TeachArp();
+  void TeachNd();
 
  private:
   void OnConnected(channel::ServerEnd*) override { connected_ = true; }
@@ -64,7 +65,24 @@ class TestWorld : private channel::ServerEndObserver {
   std::vector<channel::ControlMessage> controls_;
 };
 
-// Frames of the scripted peer.
+// Frames of the scripted peer, to the guest.
+using Ip6 = std::array<uint8_t, 16>;
+inline constexpr Ip6 kGuestIp6 = {0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5};
+inline constexpr Ip6 kPeerIp6 = {0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+// Identification and the word of flags and offset, of a fragment.
+struct Fragment4 {
+  uint16_t id = 0;
+  uint16_t word = 0;
+};
+Bytes MakeIp4(uint8_t protocol, const Bytes& payload, Fragment4 fragment = {},
+              const MacAddress& to = TestWorld::kGuestMac);
+Bytes MakeIp6(uint8_t next, const Bytes& payload, uint8_t hop_limit = 64);
+// With a checksum over the IPv6 pseudo-header at `field` of the payload.
+Bytes MakeIp6Summed(uint8_t next, Bytes payload, size_t field, uint8_t hop_limit = 64);
+Bytes MakeUdp6(uint16_t source, uint16_t destination, const Bytes& payload);
+// ICMP or ICMPv6 by what `quoted` (an IP packet) is; `rest`: the word behind the checksum.
+Bytes MakeIcmpError(uint8_t type, uint8_t code, uint32_t rest, const Bytes& quoted);
 struct TcpSegment {
   uint16_t source = 0, destination = 0;
   uint32_t sequence = 0, acknowledged = 0;

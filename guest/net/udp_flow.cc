@@ -1,0 +1,46 @@
+#include "guest/net/udp_flow.h"
+
+#include "guest/net/headers.h"
+#include "lwip/netif.h"
+#include "lwip/udp.h"
+
+namespace librettos::guest {
+
+namespace {
+
+bool IsOurs(const ip_addr_t& address, const netif* netif) {
+  if (!IP_IS_V6_VAL(address)) return ip4_addr_cmp(ip_2_ip4(&address), netif_ip4_addr(netif));
+  for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+    if (ip6_addr_isvalid(netif_ip6_addr_state(netif, i)) &&
+        ip6_addr_cmp_zoneless(ip_2_ip6(&address), netif_ip6_addr(netif, i))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void UdpFlow::Attach(udp_pcb* pcb) { udp_recv(pcb, &UdpFlow::Receive, this); }
+
+void UdpFlow::Receive(void* self, udp_pcb*, pbuf* p, const ip_addr_t* from, uint16_t port) {
+  static_cast<UdpFlow*>(self)->OnDatagram(p, *from, port);
+}
+
+bool UdpFlow::Tell(const IcmpError& error, const netif* netif) {
+  if (!error.quotes || error.protocol != kProtocolUdp || error.kind != IcmpError::Kind::kUnreachable ||
+      !IsOurs(error.from, netif)) {
+    return false;
+  }
+  for (udp_pcb* pcb = udp_pcbs; pcb; pcb = pcb->next) {
+    if (!(pcb->flags & UDP_FLAGS_CONNECTED) || pcb->recv != &UdpFlow::Receive) continue;
+    if (pcb->local_port != error.local_port || pcb->remote_port != error.remote_port) continue;
+    if (!ip_addr_cmp_zoneless(&pcb->remote_ip, &error.to)) continue;
+    if (!ip_addr_isany_val(pcb->local_ip) && !ip_addr_cmp_zoneless(&pcb->local_ip, &error.from)) continue;
+    static_cast<UdpFlow*>(pcb->recv_arg)->OnUnreachable();
+    return true;
+  }
+  return false;
+}
+
+}  // namespace librettos::guest
