@@ -236,6 +236,7 @@ void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
     Set(guest.row, Counter::k_violation, static_cast<uint64_t>(violation));
     return;
   }
+  Set(guest.row, Counter::k_violation, 0);
   guest.mode = guest.shared() ? channel::DeclaredMode::kServer : guest.end->declared_mode();
   DeclareLeases(guest);
   forwarder_->Attach(guest, now);

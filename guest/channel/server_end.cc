@@ -58,7 +58,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
         violation = receive_[pair].Attach(ViewOf(memory, key_.geometry, pair, true));
       }
       if (violation != Violation::kNone) {
-        Close(violation);
+        Refuse(violation);
         return violation;
       }
     }
@@ -109,8 +109,8 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
  private:
-  // kWaiting for keys; kFailed for other keys than those with which mapping or binding failed; kClosed for
-  // good.
+  // kWaiting for keys; kFailed for other keys than those with which mapping, binding or activation failed;
+  // kClosed for good.
   enum class Phase : uint8_t { kWaiting, kMapping, kBinding, kConnected, kFailed, kClosed };
 
   // XenbusState of Xen's public/io/xenbus.h.
@@ -219,6 +219,15 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
   // ---- Ends ----
+  // The rings cannot be taken up. That may be a predecessor's doing: the guest is woken, sees it, and offers
+  // other memory (GuestEnd::Renew).
+  void Refuse(Violation violation) {
+    Signal(0);
+    Disconnect();
+    phase_ = Phase::kFailed;
+    PublishState(kStateClosed, ToString(violation));
+  }
+
   void Fail(std::string_view what, Error error) {
     Disconnect();
     phase_ = Phase::kFailed;

@@ -62,8 +62,12 @@ class Interface final : private SegmentSink, private Handler {
   // Gratuitous ARP and unsolicited neighbour advertisements for all addresses, by `way`, past held frames.
   void Announce(Route way);
   ChannelSender& channel() { return sender_; }
+  // While set, Arm asks for an event when the server is done with anything.
+  void AwaitDrain(bool await) { await_drain_ = await; }
   size_t held() const { return holding_.frames(); }
 
+  // A server has signalled: the rings are looked at for what it may have done to them.
+  void OnChannelEvent() { examine_ = true; }
   // Takes what came in, up to a budget. True if there was anything.
   bool Receive();
   // The last time that the NIC gave a frame.
@@ -114,8 +118,11 @@ class Interface final : private SegmentSink, private Handler {
   void OnSegment(std::span<const std::byte> frame) override;
   void OnEvent() override {}
   bool ReceiveChannel();
+  channel::Violation FindViolation(bool examine);
+  void RenewChannel(channel::Violation violation);
   bool ReceiveNic();
   void Input(FrameBuffer* buffer, uint32_t length, const Offload& offload, Route from);
+  bool ArmChannel();
   bool TakeIcmpError(const std::byte* frame, uint32_t length);
   void LearnMtu(const IcmpError& error);
 
@@ -134,7 +141,9 @@ class Interface final : private SegmentSink, private Handler {
   TransmitFrame transmit_;
   PathMtu path_mtu_;
   std::array<bool, channel::kMaxQueuePairs> starved_ = {};  // TCP data of the pair was refused.
-  bool violated_ = false;
+  bool violated_ = false;  // The server broke the channel's rules, and there is no new one yet.
+  bool examine_ = false;
+  bool await_drain_ = false;
   const void* noted_header_ = nullptr;
   uint32_t noted_segment_ = 0;
   Route override_route_ = Route::kHold;  // While announcing.

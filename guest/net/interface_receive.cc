@@ -1,10 +1,12 @@
 // The receiving side of the interface, announcements and sleeping.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "guest/net/frame_buffer.h"
 #include "guest/net/headers.h"
 #include "guest/net/interface.h"
+#include "guest/net/text.h"
 #include "guest/net/udp_flow.h"
 #include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
@@ -56,13 +58,37 @@ bool Interface::ReceiveChannel() {
       end_->Signal(pair);
       Count(Counter::k_events_sent);
     }
-    if (ring.violation() != channel::Violation::kNone && !violated_) {
-      violated_ = true;
-      Count(Counter::k_server_violations);
-      Log("net: the server broke the channel's rules; nothing more is taken from it");
+  }
+  const channel::Violation violation = FindViolation(std::exchange(examine_, false));
+  if (violation != channel::Violation::kNone) RenewChannel(violation);
+  return any;
+}
+
+// `examine`: of what was not needed lately, too.
+channel::Violation Interface::FindViolation(bool examine) {
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    if (examine) (void)end_->transmit(pair).Drained();
+    for (channel::Violation violation : {end_->receive(pair).violation(), end_->transmit(pair).violation()}) {
+      if (violation != channel::Violation::kNone) return violation;
     }
   }
-  return any;
+  return channel::Violation::kNone;
+}
+
+// What was in the rings is lost, as on a bad wire; connections go on.
+void Interface::RenewChannel(channel::Violation violation) {
+  if (!violated_) {
+    violated_ = true;
+    Count(Counter::k_server_violations);
+    SetCounter(Counter::k_server_violation, static_cast<uint64_t>(violation));
+    Log((Text() << "net: the server broke the channel's rules (" << channel::ToString(violation)
+                << "); it is offered a new channel")
+            .view());
+  }
+  if (!end_->Renew().ok()) return;  // Later, at the latest when the stack's timer wakes.
+  violated_ = false;
+  sender_.OnRenewed();
+  Count(Counter::k_channel_renewals);
 }
 
 bool Interface::ReceiveNic() {
@@ -198,21 +224,27 @@ void Interface::SetNic(Nic* nic) {
 
 bool Interface::Arm() {
   if (netif_.loop_first) return false;
-  for (uint32_t pair = 0; pair < end_->geometry().queue_pairs; pair++) {
-    if (!violated_ && !end_->receive(pair).ArmEvent()) return false;
-  }
-  if (route_ == Route::kChannel && !pieces_.empty()) {
-    const Part& first = pieces_.front().parts[0];
-    if (!sender_.ArmRoom(flow_pair_.Of({first.data, first.length}), kRoom)) return false;
-  } else if (route_ == Route::kChannel) {
-    for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
-      bool waiting = starved_[pair] || !holding_.empty(pair);
-      if (waiting && !sender_.ArmRoom(pair, kRoom)) return false;
-    }
-  }
-  // While the transmit rings are drained for a change of mode, every consumed entry matters.
-  if (route_ == Route::kHold && !sender_.ArmDrained()) return false;
+  // Rings that were violated cannot be armed; they are replaced by the clock.
+  if (!violated_ && !ArmChannel()) return false;
   if (nic_) nic_->SetHandler(this);
+  return true;
+}
+
+bool Interface::ArmChannel() {
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    if (!end_->receive(pair).ArmEvent()) return false;
+  }
+  // While a change of mode waits for the transmit rings, every consumed entry matters.
+  if (route_ == Route::kHold || (await_drain_ && !sender_.Drained())) return sender_.ArmDrained();
+  if (route_ == Route::kNic) return true;
+  if (!pieces_.empty()) {
+    const Part& first = pieces_.front().parts[0];
+    return sender_.ArmRoom(flow_pair_.Of({first.data, first.length}), kRoom);
+  }
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    bool waiting = starved_[pair] || !holding_.empty(pair);
+    if (waiting && !sender_.ArmRoom(pair, kRoom)) return false;
+  }
   return true;
 }
 

@@ -180,6 +180,7 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
   drained_ = false;
   Declare(channel::DeclaredMode::kServer, Route::kChannel);
   position_ = interface_.channel().position();
+  interface_.AwaitDrain(true);
   interface_.SetRoute(Route::kChannel);
   interface_.Flush();
 }
@@ -187,6 +188,7 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
 void ModeSwitch::TickPreparingServer(Nanoseconds now) {
   if (!drained_ && interface_.channel().Passed(position_)) {
     drained_ = true;
+    interface_.AwaitDrain(false);
     pause_ = Now() - began_;
   }
   if (drained_) {
@@ -197,6 +199,7 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
     return Finish(Mode::kServer, pause_, {});
   }
   if (now >= deadline_) {
+    interface_.AwaitDrain(false);
     Declare(channel::DeclaredMode::kDirect, Route::kNic);
     interface_.SetRoute(Route::kNic);
     interface_.Flush();

@@ -34,9 +34,32 @@ TestWorld::TestWorld(const Options& options) {
 }
 
 TestWorld::~TestWorld() {
+  if (mapping_) mapping_->Unmap();
   Stack::Stop();
   delete end_;
   fake::ThawClock();
+}
+
+void TestWorld::ReplaceServer(DomainId id) {
+  world_.Remove(Key("device/vif/0/backend/" + std::to_string(server_)));
+  delete end_;
+  world_.KillDomain(server_);
+  server_ = id;
+  fake::FakePlatform* server = world_.AddDomain(id);
+  world_.Write(Key("device/vif/0/backend/" + std::to_string(id)), "1");
+  end_ = channel::ServerEnd::Create(*server, kGuest, "/local/domain/1/device/vif/0", this).value();
+  Turn();
+}
+
+std::byte* TestWorld::MapChannel() {
+  const std::string ring =
+      world_.Read(Key("device/vif/0/frontend/" + std::to_string(server_) + "/ring")).value_or("0");
+  if (mapping_) mapping_->Unmap();
+  mapping_ = nullptr;
+  static_cast<Platform*>(world_.domain(server_))
+      ->Map(kGuest, static_cast<GrantRef>(std::stoul(ring)), end_->geometry().total_bytes(), true, this);
+  world_.RunUntilIdle();
+  return mapping_->bytes().data();
 }
 
 void TestWorld::Turn(int times) {

@@ -20,7 +20,7 @@ struct Frame {
   Offload offload;
 };
 
-class TestWorld : private channel::ServerEndObserver {
+class TestWorld : private channel::ServerEndObserver, private MapObserver {
  public:
   struct Options {
     bool shared = false;
@@ -39,6 +39,8 @@ class TestWorld : private channel::ServerEndObserver {
   Stack& stack() { return *Stack::instance(); }
   fake::FakeWorld& world() { return world_; }
   channel::ServerEnd& server() { return *end_; }
+  // The server is replaced by domain `id`, with an end of its own that is not yet active.
+  void ReplaceServer(DomainId id);
   std::string Key(const std::string& below) const { return "/local/domain/1/" + below; }
   std::string DataMode() { return world_.Read(Key("data/mode")).value_or(""); }
 
@@ -51,6 +53,8 @@ class TestWorld : private channel::ServerEndObserver {
   std::vector<Frame> TakeSentBy(uint32_t pair, bool commit = true);
   std::vector<channel::ControlMessage>& controls() { return controls_; }
   void Deliver(const Bytes& frame, const Offload& offload = {.checksum_valid = true});
+  // Bytes of the channel as the server has them mapped; for servers that break the rules.
+  std::byte* MapChannel();
   void DeliverControl(const channel::ControlMessage& message);
   // Makes the guest know the peer's MAC without asking: by ARP, by neighbour discovery.
   void TeachArp();
@@ -59,7 +63,10 @@ class TestWorld : private channel::ServerEndObserver {
  private:
   void OnConnected(channel::ServerEnd*) override { connected_ = true; }
   void OnChannelEvent(channel::ServerEnd*) override {}
+  void OnMapped(Result<Mapping*> mapping) override { mapping_ = mapping.ok() ? *mapping : nullptr; }
   fake::FakeWorld world_;
+  DomainId server_ = kServer;
+  Mapping* mapping_ = nullptr;
   channel::ServerEnd* end_ = nullptr;
   bool connected_ = false;
   std::vector<channel::ControlMessage> controls_;
