@@ -123,11 +123,13 @@ void Interface::Input(FrameBuffer* buffer, uint32_t length, const Offload& offlo
   std::byte* frame = buffer->data();
   bool group = length > 0 && (Load8(frame) & 1);
   bool own = !config_.shared && length >= 12 && std::memcmp(frame + 6, config_.mac.data(), 6) == 0;
-  // While both ways are open a group frame comes twice; our own may come back by the other way.
+  // While both ways are open a group frame comes twice; our own may come back by the other way. A bridge
+  // floods what is for others.
   bool twice = group && from != in_use_;
+  bool others = !group && length >= 12 && std::memcmp(frame, config_.mac.data(), 6) != 0;
   if (length < kEthernetHeaderBytes || length > buffer->capacity() || length > kMaxFrameBytes || own ||
-      twice || TakeIcmpError(frame, length)) {
-    if (!own && !twice) Count(Counter::k_rx_dropped);
+      twice || others || TakeIcmpError(frame, length)) {
+    if (!own && !twice && !others) Count(Counter::k_rx_dropped);
     buffer->Free();
     return;
   }

@@ -1,6 +1,7 @@
 #include "guest/net/udp_flow.h"
 
 #include "guest/net/headers.h"
+#include "guest/net/interface.h"
 #include "lwip/netif.h"
 #include "lwip/udp.h"
 
@@ -24,6 +25,19 @@ bool IsOurs(const ip_addr_t& address, const netif* netif) {
 void UdpFlow::Attach(udp_pcb* pcb) { udp_recv(pcb, &UdpFlow::Receive, this); }
 
 void UdpFlow::Receive(void* self, udp_pcb*, pbuf* p, const ip_addr_t* from, uint16_t port) {
+  // lwIP takes all that IP brought for the datagram, and an IPv6 datagram without a checksum. The header lies
+  // in front of the payload.
+  const std::byte* header = static_cast<const std::byte*>(p->payload) - UDP_HLEN;
+  const uint32_t length = Load16(header + 4);
+  // RFC 8200 section 8.1. What the guest sends to itself has none, and is not checked.
+  const bool unsigned6 = IP_IS_V6_VAL(*from) && Load16(header + 6) == 0 &&
+                         (ip_current_input_netif()->chksum_flags & NETIF_CHECKSUM_CHECK_UDP) != 0;
+  if (unsigned6 || length < UDP_HLEN || length - UDP_HLEN > p->tot_len) {
+    if (Interface* interface = Interface::instance()) interface->Count(Counter::k_rx_dropped);
+    pbuf_free(p);
+    return;
+  }
+  pbuf_realloc(p, static_cast<u16_t>(length - UDP_HLEN));
   static_cast<UdpFlow*>(self)->OnDatagram(p, *from, port);
 }
 

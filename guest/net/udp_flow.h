@@ -27,7 +27,7 @@ class UdpFlow {
   ~UdpFlow() = default;
   // `pcb`'s datagrams come to this flow from now on, until the pcb is removed.
   void Attach(udp_pcb* pcb);
-  // The datagram is the flow's to free.
+  // A whole datagram, as long as its header says. It is the flow's to free.
   virtual void OnDatagram(pbuf* p, const ip_addr_t& from, uint16_t port) = 0;
   // From inside the receiving of a frame: must not call lwIP.
   virtual void OnUnreachable() = 0;

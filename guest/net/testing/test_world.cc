@@ -209,8 +209,8 @@ Bytes MakeIcmpError(uint8_t type, uint8_t code, uint32_t rest, const Bytes& quot
   return MakeIp4(kProtocolIcmp, icmp);
 }
 
-Bytes MakeTcp(const TcpSegment& segment, const MacAddress& to) {
-  Bytes tcp(20 + segment.options.size() + segment.payload.size());
+static Bytes TcpBytes(const TcpSegment& segment) {
+  Bytes tcp(20);
   Store16(&tcp[0], segment.source);
   Store16(&tcp[2], segment.destination);
   Store32(&tcp[4], segment.sequence);
@@ -218,16 +218,21 @@ Bytes MakeTcp(const TcpSegment& segment, const MacAddress& to) {
   tcp[12] = static_cast<std::byte>((5 + segment.options.size() / 4) << 4);
   tcp[13] = std::byte{segment.flags};
   Store16(&tcp[14], segment.window);
-  std::copy(segment.options.begin(), segment.options.end(), tcp.begin() + 20);
-  std::copy(segment.payload.begin(), segment.payload.end(),
-            tcp.begin() + 20 + static_cast<ptrdiff_t>(segment.options.size()));
-  Bytes frame = MakeIp4(6, tcp, {}, to);
+  tcp.insert(tcp.end(), segment.options.begin(), segment.options.end());
+  tcp.insert(tcp.end(), segment.payload.begin(), segment.payload.end());
+  return tcp;
+}
+
+Bytes MakeTcp(const TcpSegment& segment, const MacAddress& to) {
+  Bytes frame = MakeIp4(6, TcpBytes(segment), {}, to);
   Layout layout = Dissect(frame.data(), frame.size());
   auto bytes = static_cast<uint32_t>(frame.size() - 34);
   Store16(&frame[34 + 16],
           static_cast<uint16_t>(~Fold(Sum(&frame[34], bytes, PseudoSum(frame.data(), layout, bytes)))));
   return frame;
 }
+
+Bytes MakeTcp6(const TcpSegment& segment) { return MakeIp6Summed(kProtocolTcp, TcpBytes(segment), 16); }
 
 Bytes MakeUdp(uint16_t source, uint16_t destination, const Bytes& payload, const MacAddress& to) {
   Bytes udp(8 + payload.size());

@@ -101,6 +101,7 @@ struct TcpSegment {
 inline constexpr uint8_t kTcpFin = 1, kTcpSyn = 2, kTcpRst = 4, kTcpPsh = 8, kTcpAck = 16;
 
 Bytes MakeTcp(const TcpSegment& segment, const MacAddress& to = TestWorld::kGuestMac);
+Bytes MakeTcp6(const TcpSegment& segment);
 Bytes MakeUdp(uint16_t source, uint16_t destination, const Bytes& payload,
               const MacAddress& to = TestWorld::kGuestMac);
 bool IsTcp(const Bytes& frame);
