@@ -58,6 +58,13 @@ class TrafficTest(unittest.TestCase):
     def test_wrk_50_connections(self):
         self.wrk_50_connections("10.77.0.11")
 
+    def test_10000_connections(self):
+        done = self.lab.client("sh", "-c", "ulimit -n 20000; wrk -c 10000 -t 1 -d 5s --timeout 30s http://10.77.0.11/small")
+        self.assertNotIn("Non-2xx", done.stdout)
+        self.assertNotIn("Socket errors", done.stdout)
+        self.assertGreater(int(re.search(r"(\d+) requests in", done.stdout)[1]), 10000)
+        self.assertEqual(self.get("http://10.77.0.11/small").stdout, "200")
+
     def test_queue_pairs(self):
         self.guest("quad", 17, "--queue-pairs", "4", "--files", str(self.files), "--", "http")
         self.addCleanup(self.lab.ctl, "guest", "delete", "quad")
