@@ -40,6 +40,14 @@ inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolUdp = 17;
 inline constexpr uint8_t kProtocolFragment6 = 44;
 
+// The link's and the network's header are whole. lwIP reads an IP header before it asks how much of it there
+// is.
+inline bool HasHeaders(const std::byte* frame, size_t length) {
+  if (length < 14) return false;
+  const uint16_t type = Load16(frame + 12);
+  return length >= (type == kEtherIpv4 ? 34u : type == kEtherIpv6 ? 54u : 14u);
+}
+
 // Where the transport header of a frame is. Without extension headers: this stack sends none before TCP and
 // UDP.
 struct Layout {

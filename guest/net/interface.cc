@@ -238,6 +238,7 @@ err_t Interface::Send(pbuf* p) {
 }
 
 uint32_t Interface::PairOf(const pbuf* p) {
+  if (sender_.pairs() == 1) return 0;
   const auto* header = static_cast<const std::byte*>(p->payload);
   if (p->len >= FlowPair::kHeaderBytes || !p->next) return flow_pair_.Of({header, p->len});
   // lwIP refers to the payload of a fragment.

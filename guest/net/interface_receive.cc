@@ -124,11 +124,11 @@ void Interface::Input(FrameBuffer* buffer, uint32_t length, const Offload& offlo
   bool group = length > 0 && (Load8(frame) & 1);
   bool own = !config_.shared && length >= 12 && std::memcmp(frame + 6, config_.mac.data(), 6) == 0;
   // While both ways are open a group frame comes twice; our own may come back by the other way. A bridge
-  // floods what is for others.
+  // floods what is for others; with a shared address the server decides who gets what.
   bool twice = group && from != in_use_;
-  bool others = !group && length >= 12 && std::memcmp(frame, config_.mac.data(), 6) != 0;
-  if (length < kEthernetHeaderBytes || length > buffer->capacity() || length > kMaxFrameBytes || own ||
-      twice || others || TakeIcmpError(frame, length)) {
+  bool others = !config_.shared && !group && length >= 12 && std::memcmp(frame, config_.mac.data(), 6) != 0;
+  if (length > buffer->capacity() || length > kMaxFrameBytes || !HasHeaders(frame, length) || own || twice ||
+      others || TakeIcmpError(frame, length)) {
     if (!own && !twice && !others) Count(Counter::k_rx_dropped);
     buffer->Free();
     return;

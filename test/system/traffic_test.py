@@ -6,7 +6,7 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab, kill
-from lib.streams import Downloads, make_file
+from lib.streams import Downloads, UdpStream, make_file
 
 SHARED = "10.77.0.2"
 
@@ -90,11 +90,23 @@ class TrafficTest(unittest.TestCase):
         self.addCleanup(self.lab.ctl, "guest", "delete", "quad")
         self.curl_1_gib("10.77.0.17", "[fd77::11]")
         self.wrk_50_connections("10.77.0.17")
+        self.shared_guest("quad-shared", "--queue-pairs", "4", "--files", str(self.files), "--", "http", "--port", "8100")
+        self.curl_1_gib(f"{SHARED}:8100")
+
+    def test_queue_pairs_through_changes(self):
+        self.guest("quad-web", 21, "--queue-pairs", "4", "--files", str(self.files), "--", "http")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "quad-web")
+        self.guest("quad-echo", 22, "--queue-pairs", "4", "--", "echo")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "quad-echo")
         scenario.standby_ready(self.lab)
-        with Downloads(self.lab, "http://10.77.0.17/file", self.sha256, limit_rate="200M") as downloads:
+        downloads = Downloads(self.lab, "http://10.77.0.21/file", self.sha256, limit_rate="200M")
+        with UdpStream(self.lab, "10.77.0.22") as stream, downloads:
+            for mode in ("direct", "server") * 3:
+                for guest in ("quad-web", "quad-echo"):
+                    scenario.set_mode(self.lab, guest, mode)
+            mark = stream.mark()
+            self.assertEqual(mark["missing"], 0, mark)
             for _ in range(3):
-                scenario.set_mode(self.lab, "quad", "direct")
-                scenario.set_mode(self.lab, "quad", "server")
                 scenario.replace_server(self.lab)
         self.assertEqual(downloads.failures, [], self.lab.log() + self.lab.domain_logs())
 

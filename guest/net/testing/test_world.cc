@@ -262,7 +262,7 @@ TcpSegment ParseTcp(const Bytes& frame) {
 
 Bytes Text2Bytes(const std::string& text) {
   Bytes bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
+  if (!text.empty()) std::memcpy(bytes.data(), text.data(), text.size());
   return bytes;
 }
 
