@@ -263,6 +263,8 @@ TEST_P(StackUdpTest, OverlappingFragmentsNeverMixIn) {
     }
     id++;
   }
+  // What is left times out: lwIP keeps its pointers where no leak checker looks.
+  for (int i = 0; i < 70; i++) world_.Advance(1'000'000'000);
 }
 
 TEST_P(StackUdpTest, FragmentsOfTwoDatagramsAreKeptApart) {
