@@ -7,8 +7,8 @@
 // and then prints one line of JSON about the numbers since the last mark:
 //   sent, received, missing, duplicates, reordered: datagrams;
 //   pause_us: the longest time from sending a number to the arrival (kernel timestamp) of it or of any later
-//   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us: the
-//   median of the same over all new highest numbers, to compare with.
+//   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us,
+//   p99_us: of the same over all new highest numbers, to compare with.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <poll.h>
@@ -26,13 +26,11 @@
 #include <string>
 #include <vector>
 
+#include "test/tools/measure.h"
+
 namespace {
 
-int64_t NowNs() {
-  timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);  // The clock of SO_TIMESTAMPNS.
-  return t.tv_sec * 1'000'000'000ll + t.tv_nsec;
-}
+int64_t NowNs() { return static_cast<int64_t>(librettos::test::Clock(CLOCK_REALTIME)); }
 
 class Stream {
  public:
@@ -144,17 +142,16 @@ class Stream {
   void Report() {
     size_t missing = 0;
     for (size_t i = 0; i < boundary_; ++i) missing += !sent_[i].received;
-    int64_t longest = 0, median = 0;
-    if (!pauses_.empty()) {
-      longest = *std::max_element(pauses_.begin(), pauses_.end());
-      std::nth_element(pauses_.begin(), pauses_.begin() + pauses_.size() / 2, pauses_.end());
-      median = pauses_[pauses_.size() / 2];
-    }
+    std::sort(pauses_.begin(), pauses_.end());
+    auto microseconds = [&](double fraction) {
+      return static_cast<double>(librettos::test::Percentile(pauses_, fraction)) / 1e3;
+    };
     printf(
         "{\"sent\": %zu, \"received\": %zu, \"missing\": %zu, \"duplicates\": %zu, \"reordered\": %zu, "
         "\"late\": %zu, "
-        "\"pause_us\": %.1f, \"median_us\": %.1f}\n",
-        boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, longest / 1e3, median / 1e3);
+        "\"pause_us\": %.1f, \"median_us\": %.1f, \"p99_us\": %.1f}\n",
+        boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, microseconds(1),
+        microseconds(0.5), microseconds(0.99));
     fflush(stdout);
     sent_.erase(sent_.begin(), sent_.begin() + static_cast<ptrdiff_t>(boundary_));
     base_ += boundary_;
