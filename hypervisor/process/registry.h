@@ -21,9 +21,9 @@
 
 namespace librettos::process {
 
-// Per domain; docs/protocols.md, "Registry".
-inline constexpr size_t kMaxKeys = 512;
-inline constexpr size_t kMaxWatches = 64;
+// Per domain; docs/protocols.md, "Registry". A server of 256 guests has a watch and up to two keys for each.
+inline constexpr size_t kMaxKeys = 1024;
+inline constexpr size_t kMaxWatches = 1024;
 
 class Registry {
  public:
