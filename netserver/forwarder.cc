@@ -217,9 +217,10 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
   channel::Consumer<>& ring = guest.end->transmit(pair.index);
   bool worked = false;
   uint32_t cost = 0, bytes = 0;
-  while (cost < kFrameBudget && bytes < kByteBudget) {
+  const uint32_t budget = hot_count_ > 1 ? kSharedFrameBudget : kFrameBudget;
+  while (cost < budget && bytes < kByteBudget) {
     uint32_t count = 0;
-    while (count < kBatch && cost + count < kFrameBudget && bytes < kByteBudget &&
+    while (count < kBatch && cost + count < budget && bytes < kByteBudget &&
            ring.Peek(slots_[count].received)) {
       bytes += slots_[count++].received.length;
     }
@@ -325,10 +326,10 @@ void Forwarder::DeliverLocally(Guest& from, Slot& slot, const Verdict& verdict, 
       }
       return delivery_.ToGuest(*verdict.guest, slot.packet, slot.frame);
     case Local::kAllShared:
-      cost += guests_.count() / 4;
+      cost += kFloodCost + guests_.count() / 4;
       return delivery_.ToAllShared(&from, slot.packet, slot.frame);
     case Local::kFlood:
-      cost += guests_.count() / 4;
+      cost += kFloodCost + guests_.count() / 4;
       return delivery_.Flood(&from, slot.packet, slot.frame);
     case Local::kRespond: {
       slot.received.CopyTo(answer_.data());

@@ -17,8 +17,11 @@ namespace librettos::netserver {
 class Forwarder final {
  public:
   static constexpr uint32_t kBatch = 32;
-  static constexpr uint32_t kFrameBudget = 64;  // Of a pair per turn; a control message costs 8,
-  static constexpr uint32_t kControlCost = 8;   // a flooded frame one for each 4 guests more.
+  // Of a pair per turn: alone, and beside others that are busy. A small one, as many small frames cost more
+  // than a few large ones, and whoever has these is to wait for as short as may be.
+  static constexpr uint32_t kFrameBudget = 64, kSharedFrameBudget = 16;
+  static constexpr uint32_t kControlCost = 8;
+  static constexpr uint32_t kFloodCost = 4;  // And one for each 4 guests.
   static constexpr uint32_t kByteBudget = 256 * 1024;
   static constexpr Nanoseconds kPollTime =
       30'000;  // How long a silent pair or NIC is polled before it is armed.

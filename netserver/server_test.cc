@@ -169,7 +169,7 @@ TEST_F(ServerTest, NoGuestStarvesAnother) {
   bool found = false;
   for (auto& frame : nic_.sent()) found |= frame.bytes == Out(2);
   EXPECT_TRUE(found) << "after two turns";
-  EXPECT_LE(nic_.sent().size(), 2 * Forwarder::kFrameBudget + 1);
+  EXPECT_LE(nic_.sent().size(), 2 * Forwarder::kSharedFrameBudget + 1);
 }
 
 TEST_F(ServerTest, SpoofedFramesGoNowhere) {
