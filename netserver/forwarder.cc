@@ -375,6 +375,14 @@ bool Forwarder::Flush(Guest& guest, uint32_t upto) {
   return all;
 }
 
+uint64_t Forwarder::NextRandom() {
+  if (!random_left_) {
+    Random(std::as_writable_bytes(std::span(random_)));
+    random_left_ = random_.size();
+  }
+  return random_[--random_left_];
+}
+
 Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& message) {
   Guest& guest = *pair.guest;
   switch (static_cast<ControlType>(message.type)) {
@@ -395,10 +403,8 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
         delivery_.Close(guest, ring.violation());
         return Control::kDone;
       }
-      uint64_t random = 0;
-      if (!message.port) Random(std::as_writable_bytes(std::span(&random, 1)));
       ControlMessage reply;
-      leases_.Request(guest, message, random, reply);
+      leases_.Request(guest, message, message.port ? 0 : NextRandom(), reply);
       if (reply.status) Count(guest.row, Counter::k_lease_refusals);
       (void)delivery_.PutControl(pair, reply);  // There is room: only this side takes it.
       break;

@@ -69,6 +69,7 @@ class Forwarder final {
   // Sends what is queued for the wire and counts slots from done_ to `upto`. False: the NIC is full before.
   bool Flush(Guest& guest, uint32_t upto);
   Control HandleControl(Pair& pair, const channel::ControlMessage& message);
+  uint64_t NextRandom();
   Fate FitsWire(const OutFrame& frame) const;
   void MakeHot(Pair& pair);
   void MakeWait(Pair& pair, PairState state);
@@ -95,6 +96,8 @@ class Forwarder final {
   uint32_t wire_count_ = 0;  // Queued for the wire.
   uint32_t hot_count_ = 0;
   uint32_t waiting_count_ = 0;
+  std::array<uint64_t, 32> random_;  // Drawn at once: a system call for each would be dear.
+  size_t random_left_ = 0;
   std::array<Pair*, kMaxGuests * channel::kMaxQueuePairs> hot_;
   std::array<Pair*, kMaxGuests * channel::kMaxQueuePairs> waiting_;
   std::array<OutFrame, kBatch> wire_;
