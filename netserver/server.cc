@@ -227,6 +227,15 @@ void Server::Activate(Nanoseconds now) {
     }
   }
   Publish("data/role", Text().Add("active ").Add(last_epoch_).view());
+  // On the clock that all processes share.
+  Log(Text()
+          .Add("active ")
+          .Add(last_epoch_)
+          .Add(" told_us=")
+          .Add(now / 1000)
+          .Add(" active_us=")
+          .Add(Now() / 1000)
+          .view());
 }
 
 void Server::ActivateGuest(Guest& guest, Nanoseconds now) {

@@ -8,7 +8,8 @@
 //   sent, received, missing, duplicates, reordered: datagrams;
 //   pause_us: the longest time from sending a number to the arrival (kernel timestamp) of it or of any later
 //   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us,
-//   p99_us: of the same over all new highest numbers, to compare with.
+//   p99_us: of the same over all new highest numbers, to compare with; resumed_ns: UTC when the longest
+//   ended.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <poll.h>
@@ -118,6 +119,10 @@ class Stream {
       return;
     }
     pauses_.push_back(time - sent_[next_expected_].time);
+    if (pauses_.back() > longest_) {
+      longest_ = pauses_.back();
+      resumed_ = time;
+    }
     next_expected_ = index + 1;
   }
 
@@ -149,15 +154,16 @@ class Stream {
     printf(
         "{\"sent\": %zu, \"received\": %zu, \"missing\": %zu, \"duplicates\": %zu, \"reordered\": %zu, "
         "\"late\": %zu, "
-        "\"pause_us\": %.1f, \"median_us\": %.1f, \"p99_us\": %.1f}\n",
+        "\"pause_us\": %.1f, \"median_us\": %.1f, \"p99_us\": %.1f, \"resumed_ns\": %ld}\n",
         boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, microseconds(1),
-        microseconds(0.5), microseconds(0.99));
+        microseconds(0.5), microseconds(0.99), resumed_);
     fflush(stdout);
     sent_.erase(sent_.begin(), sent_.begin() + static_cast<ptrdiff_t>(boundary_));
     base_ += boundary_;
     next_expected_ = next_expected_ > boundary_ ? next_expected_ - boundary_ : 0;
     received_ = duplicates_ = reordered_ = late_ = 0;
     pauses_.clear();
+    longest_ = resumed_ = 0;
     marking_ = false;
   }
 
@@ -170,6 +176,7 @@ class Stream {
   size_t next_expected_ = 0;  // One above the highest number that came back.
   size_t received_ = 0, duplicates_ = 0, reordered_ = 0, late_ = 0;
   std::vector<int64_t> pauses_;
+  int64_t longest_ = 0, resumed_ = 0;  // Longest of them, and when it ended.
   bool marking_ = false;
   size_t boundary_ = 0, scanned_ = 0;
   int64_t mark_deadline_ = 0;
