@@ -191,6 +191,7 @@ void Server::Act(Nanoseconds now) {
     if (std::exchange(fresh_[slot], false) && active_) {
       forwarder_->Detach(*guest);
       ActivateGuest(*guest, now);
+      guest->end->Signal(0);
     }
     connected_ += guest->end->connected();
   }
@@ -225,6 +226,7 @@ void Server::Activate(Nanoseconds now) {
       fresh_[slot] = false;
       if (guests_.at(slot)) ActivateGuest(*guests_.at(slot), now);
     }
+    greeted_ = 0;
   }
   Publish("data/role", Text().Add("active ").Add(last_epoch_).view());
   // On the clock that all processes share.
@@ -249,6 +251,17 @@ void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
   guest.mode = guest.shared() ? channel::DeclaredMode::kServer : guest.end->declared_mode();
   DeclareLeases(guest);
   forwarder_->Attach(guest, now);
+}
+
+// Signals guests after an activation, a few in each turn: each that wakes up takes the CPU, perhaps this one,
+// and those with something to do were signalled at once.
+void Server::Greet() {
+  for (int count = 0; greeted_ < guests_.limit() && count < kGreetings; ++greeted_) {
+    Guest* guest = guests_.at(greeted_);
+    if (!guest || !guest->active) continue;
+    guest->end->Signal(0);
+    ++count;
+  }
 }
 
 void Server::DeclareLeases(Guest& guest) {
@@ -325,6 +338,7 @@ void Server::Step() {
       if (now >= reclaim_until_) reclaim_until_ = 0;
     }
     worked = forwarder_->Turn(now);
+    Greet();
     if (forwarder_->delivery().TakeClosed()) {
       for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
         Guest* guest = guests_.at(slot);
@@ -336,7 +350,8 @@ void Server::Step() {
       Publish("data/healthy", Text().Add(last_epoch_).view());
     }
   }
-  bool sleeps = !forwards || (!worked && turns_ == kHealthyTurns && forwarder_->CanSleep(now));
+  bool sleeps = !forwards || (!worked && turns_ == kHealthyTurns && greeted_ >= guests_.limit() &&
+                              forwarder_->CanSleep(now));
   if (sleeps) {
     if (forwards && !nic_armed_) {
       nic_->SetHandler(this);

@@ -32,6 +32,7 @@ class Server final : private RegistryObserver,
   static constexpr Nanoseconds kMaxSleep = 50'000'000;          // Half of what the heartbeat allows.
   static constexpr Nanoseconds kControlPeriod = 100'000;  // How often a busy loop looks for anything else.
   static constexpr int kHealthyTurns = 3;
+  static constexpr int kGreetings = 4;  // Guests signalled per turn after an activation.
 
   explicit Server(Platform& platform, Behaviour behaviour = Behaviour::kNormal);
   ~Server();
@@ -58,6 +59,7 @@ class Server final : private RegistryObserver,
   void Activate(Nanoseconds now);
   void ActivateGuest(Guest& guest, Nanoseconds now);
   void DeclareLeases(Guest& guest);
+  void Greet();
   void Quiesce();
   void ReturnDevice();
   void PublishReady();
@@ -77,7 +79,8 @@ class Server final : private RegistryObserver,
   uint32_t last_epoch_ = 0;      // Of the last activation.
   uint32_t quiesced_epoch_ = 0;  // Acknowledged.
   bool active_ = false;
-  int turns_ = 0;  // As active, up to kHealthyTurns.
+  int turns_ = 0;         // As active, up to kHealthyTurns.
+  uint32_t greeted_ = 0;  // Guests in slots below have been signalled since the activation.
   AddressList shared_;
   SipKey key_{};
   bool key_known_ = false;

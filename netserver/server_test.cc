@@ -1,6 +1,8 @@
 // The whole server: roles, forwarding, leases, what hostile guests do to it, and hand-over.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "netserver/server_fixture.h"
 
 namespace librettos::netserver {
@@ -170,6 +172,25 @@ TEST_F(ServerTest, NoGuestStarvesAnother) {
   for (auto& frame : nic_.sent()) found |= frame.bytes == Out(2);
   EXPECT_TRUE(found) << "after two turns";
   EXPECT_LE(nic_.sent().size(), 2 * Forwarder::kSharedFrameBudget + 1);
+}
+
+TEST_F(ServerTest, SilentGuestsAreToldOfTheActivationAFewInEachTurn) {
+  constexpr DomainId kCount = 2 * Server::kGreetings + 1;
+  for (uint8_t id = 1; id <= kCount; ++id) AddDedicated(id);
+  Run();
+  GiveNic(kServer);
+  world_.Write(Path(kServer, "control/role"), "active 7");
+  auto told = [&] {
+    return std::count_if(guests_.begin(), guests_.end(), [](const auto& guest) { return guest->epoch == 7; });
+  };
+  int most = 0;
+  for (int64_t before = 0; before < kCount && most < 100; ++most) {
+    Run(1);
+    world_.RunUntilIdle();
+    EXPECT_LE(told() - before, Server::kGreetings);
+    before = told();
+  }
+  EXPECT_EQ(told(), kCount);
 }
 
 TEST_F(ServerTest, SpoofedFramesGoNowhere) {

@@ -47,9 +47,31 @@ TEST_F(ChannelTest, ActivationIsToldOnce) {
   EXPECT_EQ(observer_.servers.size(), 1u);
   // The same server with another epoch is told again.
   EXPECT_EQ(server->end->Activate(6), Violation::kNone);
+  server->end->Signal(0);
   world_.RunUntilIdle();
   ASSERT_EQ(observer_.servers.size(), 2u);
   EXPECT_EQ(observer_.servers[1], (std::pair<DomainId, uint32_t>(2, 6)));
+}
+
+// For a server of hundreds, to wake those up that have nothing to do would delay those that have.
+TEST_F(ChannelTest, ActivationSignalsAGuestWithSomethingInItsRings) {
+  auto server = Connected(2, 5);
+  const int events = observer_.events;
+  EXPECT_EQ(server->end->Activate(6), Violation::kNone);
+  world_.RunUntilIdle();
+  EXPECT_EQ(observer_.events, events) << "nothing sent, nothing to take";
+  GuestSends(1, 100);
+  EXPECT_EQ(server->end->Activate(7), Violation::kNone);
+  world_.RunUntilIdle();
+  EXPECT_EQ(observer_.events, events + 1) << "it may wait for room";
+  ServerTakes(*server, 1, 100);
+  ASSERT_TRUE(PutBytes(server->end->receive(0), Pattern(2, 100)).ok());
+  if (server->end->receive(0).Publish()) server->end->Signal(0);
+  world_.RunUntilIdle();
+  const int before = observer_.events;
+  EXPECT_EQ(server->end->Activate(8), Violation::kNone);
+  world_.RunUntilIdle();
+  EXPECT_EQ(observer_.events, before + 1) << "it may not have been told of what it got";
 }
 
 TEST_F(ChannelTest, ActivateBeforeConnectedIsRefusedAndHarmless) {
@@ -143,6 +165,7 @@ TEST_F(ChannelTest, OnlyTheActiveServerIsSignalledAndAllWhileItIsUnknown) {
   EXPECT_EQ(b.events, 1);
   // Seen by Signal itself, before the guest got the activation's event; the observer is told by the event.
   ASSERT_EQ(b.end->Activate(1), Violation::kNone);
+  b.end->Signal(0);
   guest_->Signal(1);
   EXPECT_EQ(guest_->active_server(), 3u);
   EXPECT_TRUE(observer_.servers.empty());

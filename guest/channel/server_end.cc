@@ -69,8 +69,12 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     header->server_epoch.store(epoch, std::memory_order_release);
     header->server.store(platform_.self(), std::memory_order_release);
     active_ = true;
-    // Whatever signal our predecessor owed the guest is made good by this one: the guest looks at all rings.
-    Signal(0);
+    // Whatever signal our predecessor owed the guest is made good by one: the guest looks at all rings.
+    for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
+      if (transmit_[pair].Pending() == 0 && receive_[pair].Drained()) continue;
+      Signal(0);
+      break;
+    }
     return Violation::kNone;
   }
 

@@ -87,6 +87,7 @@ class HostileServerTest : public testing::Test {
     ASSERT_TRUE(world_.server().connected());
     ASSERT_FALSE(world_.server().active()) << "it was not given new memory";
     ASSERT_EQ(world_.server().Activate(epoch), Violation::kNone);
+    Signal();
     world_.Turn();
   }
 
@@ -124,6 +125,7 @@ TEST_F(HostileServerTest, ASuccessorOnRuinedRingsGetsAFreshStart) {
   world_.ReplaceServer(3);
   // It saw the ruins, or already the new memory.
   if (world_.server().connected() && world_.server().Activate(2) != Violation::kNone) Reconnect(2);
+  Signal();
   world_.Turn();
   EXPECT_TRUE(world_.server().active());
   EXPECT_EQ(Get(Counter::k_server_violations), 1u);

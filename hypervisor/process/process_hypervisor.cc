@@ -218,14 +218,15 @@ void ProcessHypervisor::OnExit(DomainId id) {
   loop_.Cancel(domain->reconnect_timer);
   domain->connection.reset();
   const DomainExit exit = ExitOf(domain->pidfd.get());
+  nics_.DropDomain(id);
+  // Somebody waits for a successor: what the dead one leaves behind, perhaps hundreds of keys, comes after.
+  if (observer_ != nullptr) observer_->OnDomainExit(id, exit);
   RemoveFiles(id);
   RemoveOldLogs();
   grants_.DropDomain(id);
-  nics_.DropDomain(id);
   registry_.DropDomain(id);
   AnswerParked(std::move(domain->parked));
   TellOfKeysWhenComplete();
-  if (observer_ != nullptr) observer_->OnDomainExit(id, exit);
 }
 
 void ProcessHypervisor::RemoveFiles(DomainId id) {

@@ -5,8 +5,9 @@
 A numbered UDP stream runs through one guest while the server is killed again and again, beside as many other, silent, guests. Times
 in microseconds on one clock: the kill; `ended`: the dead server's pidfd is readable, seen here (its memory is unmapped by then);
 `noticed`: by the daemon's loop; `told`: the daemon has written the role; `seen`: by the standby; `active`: the standby has taken up all
-channels; `frame`: the first echo after the pause, with the stream's own round trip. Each column is the step to that point from the
-one before, `pause` the client's whole pause.
+channels; `frame`: the first echo after that, with the stream's own round trip. Each column is the step to that point from the
+one before, `total` all of them; `pause` what the client sees of all
+that: from sending what came first after it, or should have come before, to its arrival.
 """
 import argparse
 import os
@@ -19,6 +20,7 @@ from lib import scenario
 from lib.lab import Lab, run
 from lib.streams import UdpStream, percentile
 
+QUIET = 0.3  # Seconds in which nothing of the benchmark itself runs but the stream.
 STEPS = ("ended", "noticed", "told", "seen", "active", "frame")
 
 
@@ -43,15 +45,17 @@ def kill_once(lab, stream):
     poll.poll()
     times.append(time.monotonic_ns() / 1e3)
     os.close(descriptor)
+    time.sleep(QUIET)
     lab.wait_until("another server is active", lambda: (s := scenario.server_status(lab))["state"] == "ACTIVE" and
                    s["epoch"] > before["epoch"])
     scenario.standby_ready(lab)
-    mark = stream.mark()
     noticed, told, _ = fields(lab.log(1000), r"server forwards.*noticed_us=(\d+) activated_us=(\d+) forwards_us=(\d+)")
     epoch = scenario.server_status(lab)["epoch"]
     text = "".join(path.read_text(errors="replace") for path in lab.directory.glob("log/*servers*"))
     seen, active = fields(text, rf"active {epoch} told_us=(\d+) active_us=(\d+)")
-    return times + [noticed, told, seen, active, mark["resumed_ns"] / 1e3 - realtime_offset_us()], mark["pause_us"]
+    offset = realtime_offset_us()
+    mark = stream.mark(int((active + offset) * 1e3))
+    return times + [noticed, told, seen, active, mark["after_ns"] / 1e3 - offset], mark["after_us"]
 
 
 def main():
@@ -65,14 +69,14 @@ def main():
         scenario.create_nics(lab, "wire0")
         lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0")
         scenario.standby_ready(lab)
-        print(f"{'guests':>6} {'us':5}" + "".join(f"{step:>9}" for step in (*STEPS, "pause")), flush=True)
+        print(f"{'guests':>6} {'us':5}" + "".join(f"{step:>9}" for step in (*STEPS, "total", "pause")), flush=True)
         made = 0
         for count in map(int, options.guests.split(",")):
             guests.create(lab, range(made, count))
             made = count
             with UdpStream(lab, guests.address(0), rate=5000) as stream:
                 rows = [kill_once(lab, stream) for _ in range(options.events)]
-            columns = [[times[i + 1] - times[i] for times, _ in rows] for i in range(len(STEPS))] + [[pause for _, pause in rows]]
+            columns = [[times[i + 1] - times[i] for times, _ in rows] for i in range(len(STEPS))] + [[times[-1] - times[0] for times, _ in rows], [pause for _, pause in rows]]
             for name, pick in (("p50", .5), ("p99", .99), ("max", 1)):
                 print(f"{count:6} {name:5}" + "".join(f"{percentile(column, pick):9.0f}" for column in columns), flush=True)
 
