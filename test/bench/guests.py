@@ -4,8 +4,8 @@
 
 Guests are added until there are as many as each count says (an echo program each, a standby beside the server). Then: who answers
 one datagram; round trips of a numbered stream to one guest, with all others silent; the same flooded, for frames per second through
-that guest (to it and back) and the server's CPU time for a million of them; the server's CPU time with all silent, and its memory;
-the pauses that this guest's client sees as the server is killed five times.
+that guest (to it and back) and the server's CPU time for a million of them; the server's CPU time with all silent, and its memory.
+(What a failover costs beside them: //test/bench:failover.)
 """
 import argparse
 import concurrent.futures
@@ -16,11 +16,10 @@ import time
 from lib import scenario
 from lib.lab import ROOT, Lab, run
 from lib.processes import cpu_seconds, memory_mib
-from lib.streams import UdpStream, percentile
+from lib.streams import UdpStream
 
 NETWORK = "10.78"
 FLOOD_PER_SECOND = 200_000
-KILLS = 5
 
 
 def address(number):
@@ -63,10 +62,8 @@ def measure(lab, count, seconds):
     time.sleep(seconds)
     idle = (cpu_seconds(server) - before) / seconds
     resident, own = memory_mib(server)
-    with UdpStream(lab, address(0)) as stream:
-        kills = [mark["pause_us"] / 1e3 for mark in scenario.repeat(stream, KILLS, lambda i: scenario.replace_server(lab), "kill")]
     return (f"{count - len(silent):6} {paced['median_us']:8.0f} {paced['p99_us']:8.0f} {paced['pause_us']:8.0f} {paced['missing']:6} "
-            f"{frames / elapsed / 1e3:9.1f} {spent / frames * 1e6:9.2f} {idle * 100:9.2f} {resident:9.1f} {own:8.1f} {percentile(kills, .5):9.2f} {max(kills):8.2f}")
+            f"{frames / elapsed / 1e3:9.1f} {spent / frames * 1e6:9.2f} {idle * 100:9.2f} {resident:9.1f} {own:8.1f}")
 
 
 def main():
@@ -80,10 +77,9 @@ def main():
         scenario.create_nics(lab, "wire0")
         lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0")
         scenario.standby_ready(lab)
-        print(f"{'':13} {'':6} {'round trip, us':>33} {'flooded, one guest':>19} {'silent':>9} {'server, MiB':>18} "
-              f"{'killed, pause ms':>18}\n"
+        print(f"{'':13} {'':6} {'round trip, us':>33} {'flooded, one guest':>19} {'silent':>9} {'server, MiB':>18}\n"
               f"{'guests':>6} {'made s':>6} {'answer':>6} {'p50':>8} {'p99':>8} {'max':>8} {'lost':>6} "
-              f"{'kframe/s':>9} {'CPU s/M':>9} {'% of core':>9} {'resident':>9} {'own':>8} {'p50':>9} {'max':>8}", flush=True)
+              f"{'kframe/s':>9} {'CPU s/M':>9} {'% of core':>9} {'resident':>9} {'own':>8}", flush=True)
         made = 0
         for count in map(int, options.counts.split(",")):
             seconds = create(lab, range(made, count))
