@@ -132,8 +132,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ClientOptions& opt
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   // The daemon is back within a fraction of a second after a restart; gRPC's own first pause is a second.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  // Also the time in which an attempt must have succeeded; a busy daemon needs more than a pause between
-  // attempts.
+  // In spite of its name how long a connection may take to come up (grpc's doc/connection-backoff.md): on a
+  // busy host longer than a pause.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   // Else a new client would inherit the back-off of an older one in the process.

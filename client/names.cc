@@ -1,11 +1,16 @@
 #include "client/names.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace librettos {
 
 std::string FullName(absl::string_view collection, absl::string_view name) {
-  if (name.empty() || name.find('/') != name.npos) return std::string(name);
+  if (name.empty()) return "";
+  // A channel lies in its guest: "web/channels/3".
+  if (collection == "channels")
+    return absl::StartsWith(name, "guests/") ? std::string(name) : absl::StrCat("guests/", name);
+  if (name.find('/') != name.npos) return std::string(name);
   return absl::StrCat(collection, "/", name);
 }
 

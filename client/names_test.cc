@@ -13,6 +13,7 @@ TEST(Names, LeavesAnotherCollectionForTheDaemonToRefuse) {
 TEST(Names, LeavesEmptyEmpty) { EXPECT_EQ(FullName("nics", ""), ""); }
 TEST(Names, KeepsNestedNames) {
   EXPECT_EQ(FullName("channels", "guests/a/channels/3"), "guests/a/channels/3");
+  EXPECT_EQ(FullName("channels", "a/channels/3"), "guests/a/channels/3");
 }
 
 TEST(Names, TakesApart) {

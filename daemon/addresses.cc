@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "hypervisor/fnv.h"
 
 namespace librettos::daemon {
 namespace {
@@ -113,9 +114,7 @@ std::optional<std::string> ParseMac(absl::string_view text, std::string* why) {
 }
 
 std::string DeriveMac(absl::string_view name) {
-  // FNV-1a, 64 bits, folded: stable for ever, which absl::Hash is not.
-  uint64_t hash = 0xcbf29ce484222325;
-  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3;
+  uint64_t hash = Fnv1a(name);
   hash ^= hash >> 40;
   return absl::StrFormat("02:%02x:%02x:%02x:%02x:%02x", (hash >> 32) & 0xff, (hash >> 24) & 0xff,
                          (hash >> 16) & 0xff, (hash >> 8) & 0xff, hash & 0xff);

@@ -53,7 +53,7 @@ absl::Status Api::GetGuest(const v1::GetGuestRequest& request, v1::Guest* respon
 }
 
 absl::Status Api::ListGuests(const v1::ListGuestsRequest& request, v1::ListGuestsResponse* response) {
-  auto page = TakePage(NamesIn({"guests/"}), request.page_size(), request.page_token());
+  auto page = TakePage("guests/", NamesIn({"guests/"}), request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_guests() = c_.guests.View(name);
   response->set_next_page_token(page->next_token);

@@ -54,7 +54,7 @@ absl::Status Api::GetNic(const v1::GetNicRequest& request, v1::Nic* response) {
 }
 
 absl::Status Api::ListNics(const v1::ListNicsRequest& request, v1::ListNicsResponse* response) {
-  auto page = TakePage(NamesIn({"nics/"}), request.page_size(), request.page_token());
+  auto page = TakePage("nics/", NamesIn({"nics/"}), request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_nics() = c_.nics.View(name);
   response->set_next_page_token(page->next_token);

@@ -12,6 +12,8 @@
 namespace librettos::daemon {
 namespace {
 
+constexpr char kDaemon[] = "daemon";  // Statistics of the daemon itself.
+
 // "operations/op9" before "operations/op10".
 bool OlderOperation(const std::string& a, const std::string& b) {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
@@ -40,7 +42,8 @@ absl::Status Api::GetOperation(const v1::GetOperationRequest& request, v1::Opera
 
 absl::Status Api::ListOperations(const v1::ListOperationsRequest& request,
                                  v1::ListOperationsResponse* response) {
-  auto page = TakePage(NamesIn({"operations/"}), request.page_size(), request.page_token(), OlderOperation);
+  auto page = TakePage("operations/", NamesIn({"operations/"}), request.page_size(), request.page_token(),
+                       OlderOperation);
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_operations() = *c_.operations.Find(name);
   response->set_next_page_token(page->next_token);
@@ -80,7 +83,7 @@ absl::Status Api::ListChannels(const v1::ListChannelsRequest& request, v1::ListC
       channels[channel.name()] = std::move(channel);
   }
   for (const auto& [name, channel] : channels) names.push_back(name);
-  auto page = TakePage(names, request.page_size(), request.page_token());
+  auto page = TakePage("guests/", names, request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_channels() = channels[name];
   response->set_next_page_token(page->next_token);
@@ -90,6 +93,12 @@ absl::Status Api::ListChannels(const v1::ListChannelsRequest& request, v1::ListC
 absl::Status Api::GetStatistics(const v1::GetStatisticsRequest& request,
                                 v1::GetStatisticsResponse* response) {
   const std::string& name = request.name();
+  if (name == kDaemon) {
+    v1::ResourceStatistics& daemon = *response->add_resources();
+    daemon.set_name(name);
+    for (const auto& [what, count] : c_.hypervisor.Census()) (*daemon.mutable_counters())[what] = count;
+    return absl::OkStatus();
+  }
   if (!name.empty()) {
     bool server = absl::StartsWith(name, "servers/");
     if (auto id = ParseName(server ? "servers" : "guests", name); !id.ok()) return id.status();

@@ -80,7 +80,7 @@ absl::Status Api::GetNetworkServer(const v1::GetNetworkServerRequest& request, v
 
 absl::Status Api::ListNetworkServers(const v1::ListNetworkServersRequest& request,
                                      v1::ListNetworkServersResponse* response) {
-  auto page = TakePage(NamesIn({"servers/"}), request.page_size(), request.page_token());
+  auto page = TakePage("servers/", NamesIn({"servers/"}), request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   for (const std::string& name : page->names) *response->add_network_servers() = c_.servers.View(name);
   response->set_next_page_token(page->next_token);

@@ -516,6 +516,17 @@ TEST_F(ApiTest, Channels) {
   EXPECT_TRUE(api_->GetChannel(get, &channel).ok());
 }
 
+TEST_F(ApiTest, StatisticsOfTheDaemonItself) {
+  hv_.census = {{"registry_keys", 7}};
+  v1::GetStatisticsRequest request;
+  request.set_name("daemon");
+  v1::GetStatisticsResponse response;
+  ASSERT_TRUE(api_->GetStatistics(request, &response).ok());
+  ASSERT_EQ(response.resources_size(), 1);
+  EXPECT_EQ(response.resources(0).name(), "daemon");
+  EXPECT_EQ(response.resources(0).counters().at("registry_keys"), 7u);
+}
+
 TEST_F(ApiTest, StatisticsTrustNoPage) {
   CreateServer();
   CreateGuest("g", "10.1.0.5/24");

@@ -28,6 +28,18 @@ absl::Status TooManyWatchers() {
                     .next = "End one of them, and try again"});
 }
 
+absl::Status RoleTooLow(const Peer& peer, const RoleGroups& groups, absl::string_view method,
+                        absl::string_view resource) {
+  return MakeError(v1::ErrorInfo::ROLE_TOO_LOW,
+                   {.resource = std::string(resource),
+                    .field = {},
+                    .value = absl::StrCat("uid ", peer.uid),
+                    .what = absl::StrCat("user ", peer.uid, " may look, but ", method, " changes something"),
+                    .next = absl::StrCat("Run it as root",
+                                         groups.operators_name.empty() ? "" : " or as a member of group ",
+                                         groups.operators_name)});
+}
+
 }  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
@@ -48,13 +60,18 @@ grpc::Status Caller::Read(const std::function<absl::Status(Api&)>& method) { ret
 grpc::Status Caller::Mutate(grpc::ServerContext* context, const char* method, const std::string& request_id,
                             const std::string& resource, const std::function<absl::Status(Api&)>& body) {
   absl::Time start = absl::Now();
-  absl::Status status = OnLoop(body);
+  const Peer peer = peers_.Find(context->peer());
+  absl::Status status =
+      peer.role == Role::kOperator ? OnLoop(body) : RoleTooLow(peer, peers_.groups(), method, resource);
+  const auto info = ErrorInfoOf(status);
   Log(Level::kAudit, "call",
       {{"method", method},
        {"request_id", request_id.substr(0, 64)},
        {"resource", resource.substr(0, 100)},
-       {"peer", context->peer()},
+       {"uid", absl::StrCat(peer.uid)},
+       {"pid", absl::StrCat(peer.pid)},
        {"result", std::string(absl::StatusCodeToString(status.code()))},
+       {"reason", info.has_value() ? v1::ErrorInfo::Reason_Name(info->reason()) : "none"},
        {"duration_us", absl::StrCat(absl::ToInt64Microseconds(absl::Now() - start))}});
   return ToGrpc(status);
 }

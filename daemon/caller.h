@@ -1,10 +1,12 @@
-// How a gRPC handler gets its work done on the loop thread, and leaves its line in the audit log.
+// How a gRPC handler gets its work done on the loop thread, by whom it may be called, and its line in the
+// audit log.
 #pragma once
 
 #include <functional>
 #include <string>
 
 #include "daemon/api.h"
+#include "daemon/peer.h"
 #include "daemon/watch.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/support/sync_stream.h"
@@ -14,10 +16,12 @@ namespace librettos::daemon {
 
 class Caller {
  public:
-  Caller(EventLoop& loop, Api& api, WatchHub& hub) : loop_(loop), api_(api), hub_(hub) {}
+  Caller(EventLoop& loop, Api& api, WatchHub& hub, const Peers& peers)
+      : loop_(loop), api_(api), hub_(hub), peers_(peers) {}
 
   grpc::Status Read(const std::function<absl::Status(Api&)>& method);
-  // As Read, and writes the audit line: who asked what, and what came of it.
+  // As Read, but for operators only (ROLE_TOO_LOW). Writes the audit line: who asked what, and what came of
+  // it.
   grpc::Status Mutate(grpc::ServerContext* context, const char* method, const std::string& request_id,
                       const std::string& resource, const std::function<absl::Status(Api&)>& body);
   // Mutate, then waits (bounded) until the resource is really gone, so that its name and addresses are free
@@ -36,6 +40,7 @@ class Caller {
   EventLoop& loop_;
   Api& api_;
   WatchHub& hub_;
+  const Peers& peers_;
 };
 
 }  // namespace librettos::daemon

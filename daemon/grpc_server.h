@@ -1,5 +1,5 @@
-// The gRPC server on its unix socket, with health and reflection. Who may open the socket may do everything:
-// the file's permissions (0660, and its group) are the access control.
+// The gRPC server on its unix socket, with health and reflection. Who may connect, and call what, is the
+// listener's and the caller's matter (daemon/listener.h, daemon/caller.h).
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "daemon/listener.h"
 #include "daemon/services.h"
 #include "grpcpp/grpcpp.h"
 
@@ -15,10 +16,9 @@ namespace librettos::daemon {
 
 class GrpcServer {
  public:
-  // Replaces a socket that a dead daemon left: the caller has made sure that no other daemon lives. `group`
-  // (a name) may be empty. Called before other threads make files: sets the umask for a moment.
+  // As Listener::Create, whose conditions hold.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Create(const std::string& socket,
-                                                            const std::string& group, EventLoop& loop,
+                                                            const Listener::Access& access, EventLoop& loop,
                                                             Api& api, WatchHub& hub);
   ~GrpcServer();
   // Not on the loop thread. Refuses new calls, and ends those under way after `patience`.
@@ -26,7 +26,7 @@ class GrpcServer {
 
  private:
   GrpcServer() = default;
-  std::string socket_;
+  std::unique_ptr<Listener> listener_;
   WatchHub* hub_ = nullptr;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;

@@ -5,10 +5,11 @@
 
 #include <fstream>
 #include <future>
+#include <optional>
 #include <thread>
 
-#include "daemon/loop_scheduler.h"
-#include "daemon/testing/fixture.h"
+#include "daemon/errors.h"
+#include "daemon/testing/served_daemon.h"
 #include "librettos/v1/guest.grpc.pb.h"
 #include "librettos/v1/nic.grpc.pb.h"
 #include "librettos/v1/operation.grpc.pb.h"
@@ -17,33 +18,8 @@
 namespace librettos::daemon {
 namespace {
 
-class GrpcServerTest : public ::testing::Test {
+class GrpcServerTest : public ::testing::Test, protected ServedDaemon {
  protected:
-  GrpcServerTest() {
-    // Not TempDir(): a socket's path has at most 107 characters.
-    std::string name = "/tmp/grpc-XXXXXX";
-    directory_ = mkdtemp(name.data());
-    socket_ = directory_ + "/s";
-    loop_ = *EventLoop::Create();
-    scheduler_ = std::make_unique<LoopScheduler>(*loop_);
-    store_ = std::make_unique<Store>(directory_);
-    controller_ = std::make_unique<Controller>(*scheduler_, hv_, *store_, hub_);
-    EXPECT_TRUE(controller_->Recover().ok());
-    api_ = std::make_unique<Api>(*controller_);
-    auto server = GrpcServer::Create(socket_, "", *loop_, *api_, hub_);
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    thread_ = std::thread([this] { loop_->Loop(); });
-    channel_ = grpc::CreateChannel("unix:" + socket_, grpc::InsecureChannelCredentials());
-  }
-  ~GrpcServerTest() override {
-    server_->Shutdown(absl::ZeroDuration());
-    loop_->Stop();
-    thread_.join();
-    server_.reset();
-    EXPECT_FALSE(std::filesystem::exists(socket_)) << "the socket is removed";
-    std::filesystem::remove_all(directory_);
-  }
   static v1::CreateNicRequest NicRequest(const std::string& id) {
     v1::CreateNicRequest request;
     request.mutable_nic()->set_name("nics/" + id);
@@ -55,18 +31,6 @@ class GrpcServerTest : public ::testing::Test {
     v1::Nic response;
     return v1::Nics::NewStub(channel_)->CreateNic(&context, request, &response);
   }
-
-  std::string directory_, socket_;
-  hypervisor::FakeHypervisor hv_;
-  WatchHub hub_;
-  std::unique_ptr<EventLoop> loop_;
-  std::unique_ptr<LoopScheduler> scheduler_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Controller> controller_;
-  std::unique_ptr<Api> api_;
-  std::unique_ptr<GrpcServer> server_;
-  std::thread thread_;
-  std::shared_ptr<grpc::Channel> channel_;
 };
 
 TEST_F(GrpcServerTest, SocketIsForItsGroupOnly) {
@@ -91,6 +55,54 @@ TEST_F(GrpcServerTest, OversizedMessagesAreRefused) {
   request.set_request_id(std::string(kMaxMessageBytes + 1, 'x'));
   EXPECT_EQ(CreateNic(request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_TRUE(CreateNic(NicRequest("a")).ok()) << "and nothing had been changed";
+}
+
+// Debian has the services for health and reflection, but not their stubs: their messages in bytes.
+
+// HealthCheckRequest.service is field 1.
+std::string HealthRequest(const std::string& service) {
+  return absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service);
+}
+// HealthCheckResponse.status is field 1; 1 is SERVING, 2 NOT_SERVING.
+constexpr char kServing[] = "\x08\x01", kNotServing[] = "\x08\x02";
+
+TEST_F(GrpcServerTest, HealthOfTheDaemonAndOfEachService) {
+  std::vector<std::string> services = ServiceNames();
+  services.push_back("");
+  for (const std::string& service : services) {
+    RawCall call(channel_, "/grpc.health.v1.Health/Check", HealthRequest(service));
+    EXPECT_EQ(call.Read(), kServing) << service;
+    EXPECT_TRUE(call.Finish().ok()) << service;
+  }
+}
+
+TEST_F(GrpcServerTest, HealthOfAnUnknownServiceIsNotFound) {
+  RawCall call(channel_, "/grpc.health.v1.Health/Check", HealthRequest("librettos.v1.Things"));
+  EXPECT_EQ(call.Read(), std::nullopt);
+  EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(GrpcServerTest, HealthWatchersLearnOfTheEnd) {
+  RawCall call(channel_, "/grpc.health.v1.Health/Watch", HealthRequest(ServiceNames().front()));
+  EXPECT_EQ(call.Read(), kServing);
+  std::thread stopper([this] { server_->Shutdown(absl::Seconds(10)); });
+  EXPECT_EQ(call.Read(), kNotServing);
+  call.Cancel();
+  call.Finish();
+  stopper.join();
+}
+
+TEST_F(GrpcServerTest, ReflectionListsTheServices) {
+  // ServerReflectionRequest.list_services is field 7.
+  RawCall call(channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+               std::string("\x3a\x00", 2));
+  const std::string answer = call.Read().value_or("");
+  for (const std::string& service : ServiceNames()) {
+    EXPECT_NE(answer.find(service), std::string::npos) << service;
+  }
+  EXPECT_NE(answer.find("grpc.health.v1.Health"), std::string::npos);
+  EXPECT_EQ(call.Read(), std::nullopt);
+  EXPECT_TRUE(call.Finish().ok());
 }
 
 TEST_F(GrpcServerTest, WatchGivesTheStateThenChangesThenDeletions) {
@@ -164,6 +176,31 @@ TEST_F(GrpcServerTest, ManyClientsAtOnce) {
   EXPECT_EQ(failures, 0);
 }
 
+TEST(RoleGroupsTest, RootAndOperatorsAndViewersAndNobodyElse) {
+  const RoleGroups groups{.operators_name = "ops", .operators = 100, .viewers = 200};
+  const uid_t user = geteuid() + 4711;
+  EXPECT_EQ(groups.RoleOf(0, {}), Role::kOperator);
+  EXPECT_EQ(groups.RoleOf(geteuid(), {}), Role::kOperator);
+  EXPECT_EQ(groups.RoleOf(user, {7, 100}), Role::kOperator);
+  EXPECT_EQ(groups.RoleOf(user, {200}), Role::kViewer);
+  EXPECT_EQ(groups.RoleOf(user, {200, 100}), Role::kOperator);
+  EXPECT_EQ(groups.RoleOf(user, {7}), Role::kNone);
+  EXPECT_EQ((RoleGroups{.operators_name = {}, .operators = 0, .viewers = {}}.RoleOf(user, {200})),
+            Role::kNone);
+}
+
+TEST(PeersTest, KnownByTheNameThatGrpcGivesAConnection) {
+  Peers peers(RoleGroups{});
+  peers.Add(7, {.uid = 1000, .pid = 12, .role = Role::kViewer});
+  EXPECT_EQ(peers.Find("fd:7").uid, 1000u);
+  EXPECT_EQ(peers.Find("fd:7").role, Role::kViewer);
+  peers.Add(7, {.uid = 0, .pid = 13, .role = Role::kOperator});
+  EXPECT_EQ(peers.Find("fd:7").role, Role::kOperator);
+  for (const char* unknown : {"fd:8", "fd:", "fd:7x", "unix:", "ipv4:127.0.0.1:7", ""}) {
+    EXPECT_EQ(peers.Find(unknown).role, Role::kNone) << unknown;
+  }
+}
+
 TEST(GrpcSocketTest, AFileThatIsNoSocketIsLeftAlone) {
   std::string name = "/tmp/file-XXXXXX";
   std::string directory = mkdtemp(name.data());
@@ -175,7 +212,7 @@ TEST(GrpcSocketTest, AFileThatIsNoSocketIsLeftAlone) {
   Store store(directory);
   Controller controller(scheduler, hv, store, hub);
   Api api(controller);
-  EXPECT_FALSE(GrpcServer::Create(directory + "/s", "", *loop, api, hub).ok());
+  EXPECT_FALSE(GrpcServer::Create(directory + "/s", {}, *loop, api, hub).ok());
   EXPECT_EQ(std::filesystem::file_size(directory + "/s"), 4u);
   std::filesystem::remove_all(directory);
 }

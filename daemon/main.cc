@@ -37,8 +37,11 @@ ABSL_FLAG(std::string, state_directory, "/var/lib/librettos",
           "Where the specification of all resources is kept.");
 ABSL_FLAG(std::string, log_directory, "/var/log/librettos", "Where the output of domains goes.");
 ABSL_FLAG(std::string, socket, "/run/librettos/librettosd.sock",
-          "Path of the unix socket that serves the API. Who may open it may do everything.");
-ABSL_FLAG(std::string, socket_group, "", "Group that may use the socket besides root. Default: root's only.");
+          "Path of the unix socket that serves the API.");
+ABSL_FLAG(std::string, socket_group, "",
+          "Group that may use the socket and do everything, besides root. Default: root's only.");
+ABSL_FLAG(std::string, viewer_group, "",
+          "Group that may use the socket and look at everything, but change nothing. Default: none.");
 ABSL_FLAG(std::string, server_image, "",
           "Binary of network servers. Default: librettos-netserver (on Xen librettos-netserver.elf) beside "
           "librettosd "
@@ -185,8 +188,9 @@ int Main() {
   Controller controller(scheduler, **hypervisor, store, hub);
   if (auto s = controller.Recover(); !s.ok()) return Fail(s.message());
   Api api(controller);
-  auto server =
-      GrpcServer::Create(absl::GetFlag(FLAGS_socket), absl::GetFlag(FLAGS_socket_group), **loop, api, hub);
+  auto server = GrpcServer::Create(absl::GetFlag(FLAGS_socket),
+                                   {absl::GetFlag(FLAGS_socket_group), absl::GetFlag(FLAGS_viewer_group)},
+                                   **loop, api, hub);
   if (!server.ok()) return Fail(server.status().message());
 
   std::thread stopper;

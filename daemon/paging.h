@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/errors.h"
 
@@ -19,14 +20,14 @@ struct Page {
   std::string next_token;
 };
 
-// `names` sorted by `less`.
+// `names`, of `collection` ("guests/"), sorted by `less`.
 template <class Less = std::less<std::string>>
-absl::StatusOr<Page> TakePage(const std::vector<std::string>& names, int32_t size, const std::string& token,
-                              Less less = {}) {
+absl::StatusOr<Page> TakePage(absl::string_view collection, const std::vector<std::string>& names,
+                              int32_t size, const std::string& token, Less less = {}) {
   if (size < 0)
     return InvalidField("page_size", absl::StrCat(size), "is negative",
                         "Leave it out for the default of 1000");
-  if (token.size() > 256)
+  if (!token.empty() && (token.size() > 256 || !absl::StartsWith(token, collection)))
     return InvalidField("page_token", token, "is not one of ours", "Use the token of the last answer");
   size_t limit = size == 0 ? kMaxPage : std::min(size, kMaxPage);
   auto it = token.empty() ? names.begin() : std::upper_bound(names.begin(), names.end(), token, less);

@@ -354,14 +354,20 @@ void ServerReconciler::OnRole(ServerRecord& record, Runtime& runtime, uint32_t d
     return;
   runtime.forwarding = true;
   runtime.failing_over = false;
+  LogFields fields = {{"server", record.resource().name()}, {"domain", absl::StrCat(domain)}};
   if (runtime.measuring) {
-    runtime.pause = scheduler_.Monotonic() - runtime.notice;
+    const absl::Duration now = scheduler_.Monotonic();
+    runtime.pause = now - runtime.notice;
     *record.mutable_last_takeover() = ToProto(runtime.pause);
     runtime.measuring = false;
     model_.MarkDirty();
+    // On the clock that all processes share, so that what others saw can be laid beside it.
+    for (auto [name, time] : {std::pair("noticed_us", runtime.notice),
+                              std::pair("activated_us", runtime.activated), std::pair("forwards_us", now)}) {
+      fields.emplace_back(name, absl::StrCat(absl::ToInt64Microseconds(time)));
+    }
   }
-  Log(Level::kInfo, "server forwards",
-      {{"server", record.resource().name()}, {"domain", absl::StrCat(domain)}});
+  Log(Level::kInfo, "server forwards", fields);
 }
 
 void ServerReconciler::ArmHeartbeat(const std::string& server, Runtime& runtime) {

@@ -106,8 +106,9 @@ class StatisticsService : public v1::Statistics::Service {
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(EventLoop& loop, Api& api, WatchHub& hub) {
-  Caller caller(loop, api, hub);
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(EventLoop& loop, Api& api, WatchHub& hub,
+                                                         const Peers& peers) {
+  Caller caller(loop, api, hub, peers);
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<NetworkServersService>(caller));
   services.push_back(std::make_unique<GuestsService>(caller));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/api.h"
+#include "daemon/peer.h"
 #include "daemon/watch.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/service_type.h"
@@ -16,9 +17,10 @@ namespace librettos::daemon {
 
 inline constexpr int kMaxMessageBytes = 1 << 20;
 
-// All services, to be registered with a ServerBuilder. `loop`, `api` and `hub` outlive them; the loop must
-// run until the gRPC server is shut down.
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(EventLoop& loop, Api& api, WatchHub& hub);
+// All services, to be registered with a ServerBuilder. `loop`, `api`, `hub` and `peers` outlive them; the
+// loop must run until the gRPC server is shut down.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(EventLoop& loop, Api& api, WatchHub& hub,
+                                                         const Peers& peers);
 
 // Full names of those services, for the health service.
 std::vector<std::string> ServiceNames();

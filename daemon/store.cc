@@ -10,16 +10,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "hypervisor/fnv.h"
 
 namespace librettos::daemon {
 namespace {
-
-uint64_t Checksum(
-    absl::string_view bytes) {  // FNV-1a: against torn writes and bit rot, not against an attacker.
-  uint64_t hash = 0xcbf29ce484222325;
-  for (unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3;
-  return hash;
-}
 
 absl::Status HostError(absl::string_view what, const std::string& path, int error) {
   return absl::InternalError(absl::StrCat(what, " ", path, ": ", strerror(error)));
@@ -73,7 +67,7 @@ absl::StatusOr<State> Store::Load() const {
   absl::string_view body = absl::string_view(content).substr(end + 1);
   if (body.size() != bytes)
     return corrupt(absl::StrCat("it holds ", body.size(), " bytes instead of ", bytes));
-  if (absl::StrCat(absl::Hex(Checksum(body))) != header[3]) return corrupt("its checksum is wrong");
+  if (absl::StrCat(absl::Hex(Fnv1a(body))) != header[3]) return corrupt("its checksum is wrong");
   if (!state.ParseFromArray(body.data(), static_cast<int>(body.size())))
     return corrupt("its content does not parse");
   return state;
@@ -82,7 +76,7 @@ absl::StatusOr<State> Store::Load() const {
 absl::Status Store::Save(const State& state) {
   std::string body = state.SerializeAsString();
   std::string header =
-      absl::StrCat("librettos-state ", kStateVersion, " ", body.size(), " ", absl::Hex(Checksum(body)), "\n");
+      absl::StrCat("librettos-state ", kStateVersion, " ", body.size(), " ", absl::Hex(Fnv1a(body)), "\n");
   std::string temporary = path() + ".new";
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return HostError("cannot create", temporary, errno);

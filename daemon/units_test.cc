@@ -5,11 +5,22 @@
 #include "daemon/mode_report.h"
 #include "daemon/names.h"
 #include "daemon/testing/fixture.h"
+#include "daemon/validation.h"
 #include "daemon/watch.h"
 #include "gtest/gtest.h"
+#include "hypervisor/fnv.h"
+#include "hypervisor/process/limits.h"
 
 namespace librettos::daemon {
 namespace {
+
+// A server's open files: two doorbells for each queue pair, a mapping under way for each guest, and a few of
+// its own; twice, as a guest that is replaced overlaps with its successor.
+static_assert(2 * kMaxGuestsPerServer * (2 * kMaxQueuePairs + 1) + 64 <= process::kMaxOpenFiles);
+
+// From the FNV reference's test vectors. Addresses and stored checksums depend on it.
+static_assert(Fnv1a("") == 0xcbf29ce484222325 && Fnv1a("a") == 0xaf63dc4c8601ec8c &&
+              Fnv1a("foobar") == 0x85944171f73967e8);
 
 TEST(NamesTest, Ids) {
   for (const char* id : {"a", "a1", "a-b", "x0-9"}) EXPECT_TRUE(ValidId(id)) << id;

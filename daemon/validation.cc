@@ -233,7 +233,7 @@ absl::Status CheckArguments(const v1::GuestSpec& spec) {
   }
   if (spec.image().empty() && spec.arguments_size() == 0) {
     return MissingField("guest.spec.arguments",
-                        "Say what the guest is to run, such as [\"echo\"], or give an image");
+                        "Say what the guest is to run, such as echo, or give an image");
   }
   return absl::OkStatus();
 }
@@ -377,9 +377,10 @@ absl::Status ValidateGuest(Model& model, hypervisor::Kind kind, const std::strin
       !s.ok())
     return s;
   if (spec->queue_pairs() == 0) spec->set_queue_pairs(1);
-  if (spec->queue_pairs() > 8) {
-    return InvalidField("guest.spec.queue_pairs", absl::StrCat(spec->queue_pairs()), "is not 1 to 8",
-                        "Give 1 to 8");
+  if (spec->queue_pairs() > kMaxQueuePairs) {
+    return InvalidField("guest.spec.queue_pairs", absl::StrCat(spec->queue_pairs()),
+                        absl::StrCat("is not 1 to ", kMaxQueuePairs),
+                        absl::StrCat("Give 1 to ", kMaxQueuePairs));
   }
   if (!spec->image().empty()) {
     if (auto s = ValidateImage(spec->image(), "guest.spec.image"); !s.ok()) return s;

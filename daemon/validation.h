@@ -16,6 +16,7 @@ namespace librettos::daemon {
 inline constexpr size_t kMaxServers = 64;
 inline constexpr size_t kMaxGuests = 1024;
 inline constexpr size_t kMaxGuestsPerServer = 256;
+inline constexpr uint32_t kMaxQueuePairs = 8;
 inline constexpr size_t kMaxNics = 1024;
 inline constexpr int kMaxSharedAddresses = 8;
 

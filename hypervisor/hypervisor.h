@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -96,7 +97,8 @@ class Hypervisor {
   virtual void Write(absl::string_view path, absl::string_view value) = 0;
   virtual absl::StatusOr<std::string> Read(absl::string_view path) = 0;
   virtual std::vector<std::string> List(absl::string_view path) = 0;  // Names of children.
-  virtual void Remove(absl::string_view path) = 0;                    // With everything below.
+  // With everything below, and the rights given there.
+  virtual void Remove(absl::string_view path) = 0;
   // Lets `reader` read `path` and below (besides its owner).
   virtual void AllowRead(absl::string_view path, DomainId reader) = 0;
   // Lets only domain 0 write at and below `path`, though it lies in a domain's subtree.
@@ -115,6 +117,10 @@ class Hypervisor {
   // ---- Statistics: a copy of the domain's counter page (guest/platform/statistics.h), or Unavailable.
   virtual absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) = 0;
   virtual absl::StatusOr<uint64_t> Heartbeat(DomainId domain) = 0;  // Cheap.
+
+  // How many of what is kept for all domains together, by name ("registry_keys"): what would grow if
+  // something leaked.
+  virtual std::map<std::string, uint64_t> Census() const { return {}; }
 
   virtual void SetObserver(DomainObserver* observer) = 0;
 };

@@ -19,6 +19,14 @@ const Address* AskedFor(const Packet& packet) {
              : nullptr;
 }
 
+// Concerns routers only, and no guest is one: solicitations of routers, and which groups somebody listens to
+// (RFC 2710, RFC 3810).
+bool ForRouters(const Packet& packet) {
+  return packet.network == Network::kIpv6 && packet.has_icmp &&
+         (packet.icmp_type == kRouterSolicitation || packet.icmp_type == kListenerReport ||
+          packet.icmp_type == kListenerDone || packet.icmp_type == kListenerReport2);
+}
+
 }  // namespace
 
 void Demultiplexer::SetShared(const AddressList& addresses, const MacAddress& mac) {
@@ -43,10 +51,12 @@ Verdict Demultiplexer::FromWire(const Packet& packet, Nanoseconds now) {
   }
   if (const Address* asked = AskedFor(packet)) {
     if (shared_.Contains(*asked)) return {.local = Local::kRespond};
-    if (Guest* guest = guests_.FindAddress(*asked)) return ToOne(guest, nullptr);
+    Guest* guest = guests_.FindAddress(*asked);
+    return guest ? ToOne(guest, nullptr) : Drop(Fate::k_unknown_destination);
   } else if (packet.network != Network::kArp && shared_.Contains(packet.destination)) {
     return ToSharedAddress(packet, nullptr, now);
   }
+  if (ForRouters(packet)) return Drop(Fate::k_unknown_destination);
   return {.local = Local::kFlood};
 }
 
@@ -65,12 +75,13 @@ Verdict Demultiplexer::FromGuest(const Packet& packet, const Guest& from, Nanose
       return {.local = Local::kRespond};
     }
     Guest* guest = guests_.FindAddress(*asked);
-    if (guest && guest != &from) {
-      Verdict verdict{.wire = true};
-      if (guest->active && !guest->direct()) verdict.local = Local::kOne, verdict.guest = guest;
-      return verdict;
+    Verdict verdict{.wire = true};
+    if (guest && guest != &from && guest->active && !guest->direct()) {
+      verdict.local = Local::kOne, verdict.guest = guest;
     }
+    return verdict;
   }
+  if (ForRouters(packet)) return {.wire = true};
   return {.wire = true, .local = Local::kFlood};
 }
 

@@ -1,6 +1,9 @@
 // Where a frame goes.
 //
 // Loop thread only. Decides from parsed headers and the tables; changes nothing but the fragment table.
+//
+// What goes to a group goes to all guests only if it can concern them: a question for an address goes to who
+// has it, and what is for routers to none. Otherwise the chatter of n guests would cost n * n deliveries.
 #pragma once
 
 #include "netserver/fate.h"

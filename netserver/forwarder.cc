@@ -223,9 +223,10 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
   channel::Consumer<>& ring = guest.end->transmit(pair.index);
   bool worked = false;
   uint32_t cost = 0, bytes = 0;
-  while (cost < kFrameBudget && bytes < kByteBudget) {
+  const uint32_t budget = hot_count_ > 1 ? kSharedFrameBudget : kFrameBudget;
+  while (cost < budget && bytes < kByteBudget) {
     uint32_t count = 0;
-    while (count < kBatch && cost + count < kFrameBudget && bytes < kByteBudget &&
+    while (count < kBatch && cost + count < budget && bytes < kByteBudget &&
            ring.Peek(slots_[count].received)) {
       bytes += slots_[count++].received.length;
     }
@@ -331,10 +332,10 @@ void Forwarder::DeliverLocally(Guest& from, Slot& slot, const Verdict& verdict, 
       }
       return delivery_.ToGuest(*verdict.guest, slot.packet, slot.frame);
     case Local::kAllShared:
-      cost += guests_.count() / 4;
+      cost += kFloodCost + guests_.count() / 4;
       return delivery_.ToAllShared(&from, slot.packet, slot.frame);
     case Local::kFlood:
-      cost += guests_.count() / 4;
+      cost += kFloodCost + guests_.count() / 4;
       return delivery_.Flood(&from, slot.packet, slot.frame);
     case Local::kRespond: {
       slot.received.CopyTo(answer_.data());
@@ -380,6 +381,14 @@ bool Forwarder::Flush(Guest& guest, uint32_t upto) {
   return all;
 }
 
+uint64_t Forwarder::NextRandom() {
+  if (!random_left_) {
+    Random(std::as_writable_bytes(std::span(random_)));
+    random_left_ = random_.size();
+  }
+  return random_[--random_left_];
+}
+
 Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& message) {
   Guest& guest = *pair.guest;
   switch (static_cast<ControlType>(message.type)) {
@@ -400,10 +409,8 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
         delivery_.Close(guest, ring.violation());
         return Control::kDone;
       }
-      uint64_t random = 0;
-      if (!message.port) Random(std::as_writable_bytes(std::span(&random, 1)));
       ControlMessage reply;
-      leases_.Request(guest, message, random, reply);
+      leases_.Request(guest, message, message.port ? 0 : NextRandom(), reply);
       if (reply.status) Count(guest.row, Counter::k_lease_refusals);
       (void)delivery_.PutControl(pair, reply);  // There is room: only this side takes it.
       break;
@@ -413,7 +420,8 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
       break;
     case ControlType::kModeChanged:
       // Shared addresses cannot move to another NIC; a guest that claims so stays where it is.
-      if (!guest.shared()) guest.mode = static_cast<channel::DeclaredMode>(message.value);
+      // It comes on each queue pair; what the header says is never older than the message.
+      if (!guest.shared()) guest.mode = guest.end->declared_mode();
       break;
     default:
       delivery_.Close(guest, Violation::kBadControl);

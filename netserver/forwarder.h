@@ -17,8 +17,11 @@ namespace librettos::netserver {
 class Forwarder final {
  public:
   static constexpr uint32_t kBatch = 32;
-  static constexpr uint32_t kFrameBudget = 64;  // Of a pair per turn; a control message costs 8,
-  static constexpr uint32_t kControlCost = 8;   // a flooded frame one for each 4 guests more.
+  // Of a pair per turn: alone, and beside others that are busy. A small one, as many small frames cost more
+  // than a few large ones, and whoever has these is to wait for as short as may be.
+  static constexpr uint32_t kFrameBudget = 64, kSharedFrameBudget = 16;
+  static constexpr uint32_t kControlCost = 8;
+  static constexpr uint32_t kFloodCost = 4;  // And one for each 4 guests.
   static constexpr uint32_t kByteBudget = 256 * 1024;
   static constexpr Nanoseconds kPollTime =
       30'000;  // How long a silent pair or NIC is polled before it is armed.
@@ -68,6 +71,7 @@ class Forwarder final {
   // Sends what is queued for the wire and counts slots from done_ to `upto`. False: the NIC is full before.
   bool Flush(Guest& guest, uint32_t upto);
   Control HandleControl(Pair& pair, const channel::ControlMessage& message);
+  uint64_t NextRandom();
   Fate FitsWire(const OutFrame& frame) const;
   void MakeHot(Pair& pair);
   void MakeWait(Pair& pair, PairState state);
@@ -94,6 +98,8 @@ class Forwarder final {
   uint32_t wire_count_ = 0;  // Queued for the wire.
   uint32_t hot_count_ = 0;
   uint32_t waiting_count_ = 0;
+  std::array<uint64_t, 32> random_;  // Drawn at once: a system call for each would be dear.
+  size_t random_left_ = 0;
   std::array<Pair*, kMaxGuests * channel::kMaxQueuePairs> hot_;
   std::array<Pair*, kMaxGuests * channel::kMaxQueuePairs> waiting_;
   std::array<OutFrame, kBatch> wire_;

@@ -60,6 +60,9 @@ struct Guest {
   channel::DeclaredMode mode = channel::DeclaredMode::kServer;
   uint32_t queue_pairs = 0;  // While active.
   uint32_t lease_count = 0;
+  // Ephemeral ports leased to it, by the request's id, so that a repeated request is found without a search.
+  // A hint only: the lease table says whether it still holds.
+  std::array<uint16_t, channel::kMaxLeases> asked{};
   StatisticsRow* row = nullptr;
   std::array<Pair, channel::kMaxQueuePairs> pairs;
 

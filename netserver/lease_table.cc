@@ -54,11 +54,8 @@ void LeaseTable::Request(Guest& guest, const ControlMessage& request, uint64_t r
   if (!guest.shared()) return refuse(LeaseStatus::kNotShared);
   auto holder = static_cast<uint16_t>(guest.slot + 1);
   uint16_t port = request.port;
-  if (!port && guest.lease_count) {  // Asked before?
-    for (uint32_t p = kFirstEphemeralPort; p < 65536 && request.id; ++p) {
-      if (table->owner[p] == holder && table->id[p] == request.id) port = static_cast<uint16_t>(p);
-    }
-  }
+  uint16_t& asked = guest.asked[request.id % guest.asked.size()];
+  if (!port && request.id && table->owner[asked] == holder && table->id[asked] == request.id) port = asked;
   if (port && table->owner[port] && table->owner[port] != holder) return refuse(LeaseStatus::kInUse);
   if (!port || !table->owner[port]) {
     if (guest.lease_count >= channel::kMaxLeases) return refuse(LeaseStatus::kExhausted);
@@ -67,6 +64,7 @@ void LeaseTable::Request(Guest& guest, const ControlMessage& request, uint64_t r
     if (!port) return refuse(LeaseStatus::kExhausted);
     table->owner[port] = holder;
     table->id[port] = chosen ? request.id : 0;
+    if (chosen) asked = port;
     table->sequence[port] = ++last_sequence_;
     ++guest.lease_count;
   }

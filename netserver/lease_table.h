@@ -31,7 +31,8 @@ class LeaseTable {
   void Start(uint32_t epoch);
 
   // Answers a lease request; `reply` becomes the message to send. Idempotent by (guest, protocol, port), and
-  // for port 0 by (guest, protocol, id). `random` chooses the ephemeral port (RFC 6056).
+  // for port 0 by (guest, protocol, id) as long as that is one of the guest's last kMaxLeases ids. `random`
+  // chooses the ephemeral port (RFC 6056).
   void Request(Guest& guest, const channel::ControlMessage& request, uint64_t random,
                channel::ControlMessage& reply);
   // Unknown, foreign and older leases are left alone.

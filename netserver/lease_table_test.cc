@@ -77,6 +77,16 @@ TEST_F(LeaseTableTest, AskingAgainChangesNothing) {
   EXPECT_EQ(a_->lease_count, 2u);
 }
 
+TEST_F(LeaseTableTest, ARequestIsKnownByProtocolAndId) {
+  ControlMessage first = Ask(a_, kTcp, 0, 1, 0);
+  EXPECT_EQ(Ask(a_, kUdp, 0, 1, 0).port, first.port) << "another protocol, another lease";
+  EXPECT_EQ(a_->lease_count, 2u);
+  leases_->Release(*a_, kTcp, first.port, 0);
+  EXPECT_NE(Ask(a_, kTcp, 0, 1, 7).port, first.port) << "released: granted anew";
+  ControlMessage late = Ask(a_, kTcp, 0, 1 + channel::kMaxLeases, 50);
+  EXPECT_EQ(Ask(a_, kTcp, 0, 1 + channel::kMaxLeases, 60).port, late.port);
+}
+
 TEST_F(LeaseTableTest, Refusals) {
   EXPECT_EQ(StatusOf(Ask(dedicated_, kTcp, 80)), LeaseStatus::kNotShared);
   EXPECT_EQ(StatusOf(Ask(a_, kIcmp, 80)), LeaseStatus::kBadRequest);

@@ -20,6 +20,8 @@ inline constexpr uint16_t kArpRequest = 1, kArpReply = 2;
 inline constexpr uint8_t kEchoRequest4 = 8, kEchoReply4 = 0, kEchoRequest6 = 128, kEchoReply6 = 129;
 inline constexpr uint8_t kRouterSolicitation = 133, kRouterAdvertisement = 134, kNeighbourSolicitation = 135,
                          kNeighbourAdvertisement = 136, kRedirect6 = 137;
+// Multicast listener discovery, RFC 2710 and RFC 3810.
+inline constexpr uint8_t kListenerReport = 131, kListenerDone = 132, kListenerReport2 = 143;
 // Bytes of a frame that are enough to classify it: Ethernet, IPv4 with all options, ICMP, and a quoted IPv4
 // header with all options and its ports come to 150.
 inline constexpr size_t kPacketHeaderBytes = 192;

@@ -218,6 +218,23 @@ TEST_F(RoutingTest, IcmpErrorsGoToWhomTheyConcern) {
   EXPECT_EQ(error(kShared4, 54).guest, t_);
   EXPECT_EQ(error(kShared4, 55).fate, Fate::k_unknown_destination);
   EXPECT_EQ(error("10.1.0.1", 54).fate, Fate::k_unsupported);
+  auto error6 = [&](uint8_t type, uint16_t port) {
+    const Bytes quoted = Ipv6(A(kShared6), A("fd00::9"), kUdp, Udp(port, 9));
+    return V6(kPeer, kNic, "fd00::9", kShared6, kIcmp6, Icmp(type, quoted));
+  };
+  for (uint8_t type : {1, 2, 3, 4}) {
+    EXPECT_EQ(Wire(error6(type, 53)).guest, s_) << int{type};
+    EXPECT_EQ(Wire(error6(type, 54)).guest, t_) << int{type};
+  }
+  EXPECT_EQ(Wire(error6(1, 55)).fate, Fate::k_unknown_destination);
+}
+
+TEST_F(RoutingTest, AnotherGuestsIcmpErrorGoesToTheSharerThatItQuotes) {
+  const Bytes quoted = Ipv4(A(kShared4), A("10.1.0.1"), Udp(54, 9));
+  EXPECT_EQ(From(a_, Ethernet(M(1), kNic, kEtherIpv4) +
+                         Ipv4(A("10.1.0.1"), A(kShared4), Icmp(3, quoted), {.protocol = kIcmp}))
+                .guest,
+            t_);
 }
 
 TEST_F(RoutingTest, FragmentsFollowTheirFirst) {
@@ -239,7 +256,7 @@ TEST_F(RoutingTest, FragmentsFollowTheirFirst) {
 TEST_F(RoutingTest, ArpAndSolicitationsFromTheWire) {
   EXPECT_EQ(Wire(Arp(kArpRequest, kPeer, A("10.1.0.9"), A("10.1.0.2"))).guest, b_);
   EXPECT_EQ(Wire(Arp(kArpRequest, kPeer, A("10.1.0.9"), A(kShared4))).local, Local::kRespond);
-  EXPECT_EQ(Wire(Arp(kArpRequest, kPeer, A("10.1.0.9"), A("10.1.0.77"))).local, Local::kFlood);
+  EXPECT_EQ(Wire(Arp(kArpRequest, kPeer, A("10.1.0.9"), A("10.1.0.77"))).fate, Fate::k_unknown_destination);
   EXPECT_EQ(Wire(Arp(kArpRequest, kPeer, A("10.1.0.9"), A("10.1.0.9"))).local, Local::kFlood)
       << "announcement";
   EXPECT_EQ(Wire(Arp(kArpReply, kPeer, A("10.1.0.9"), A(kShared4), kNic)).local, Local::kAllShared);
@@ -251,7 +268,7 @@ TEST_F(RoutingTest, ArpAndSolicitationsFromTheWire) {
   EXPECT_EQ(ns("fd00::2").guest, b_);
   EXPECT_EQ(ns("fe80::ff:fe00:2").guest, b_);
   EXPECT_EQ(ns(kShared6).local, Local::kRespond);
-  EXPECT_EQ(ns("fd00::77").local, Local::kFlood);
+  EXPECT_EQ(ns("fd00::77").fate, Fate::k_unknown_destination);
   EXPECT_EQ(Wire(V6(kPeer, kNic, "fd00::9", kShared6, kIcmp6, Nd(136, A("fd00::9"), &peer, 2), 255)).local,
             Local::kAllShared);
 }
@@ -275,6 +292,28 @@ TEST_F(RoutingTest, GuestToGuestAndWire) {
   v = From(a_, Arp(kArpRequest, M(1), A("10.1.0.1"), A("10.1.0.1")));
   EXPECT_TRUE(v.wire);
   EXPECT_EQ(v.local, Local::kFlood);
+}
+
+// Or the chatter of n guests costs n * n deliveries.
+TEST_F(RoutingTest, OnlyWhatConcernsAllGuestsGoesToAll) {
+  MacAddress group = {0x33, 0x33, 0, 0, 0, 2};
+  auto icmp = [&](uint8_t type) {
+    return V6(M(1), group, "fe80::ff:fe00:1", "ff02::2", kIcmp6, Icmp(type), 255);
+  };
+  for (uint8_t type : {kRouterSolicitation, kListenerReport, kListenerDone, kListenerReport2}) {
+    Verdict v = From(a_, icmp(type));
+    EXPECT_TRUE(v.wire) << int{type};
+    EXPECT_EQ(v.local, Local::kNone) << int{type};
+    EXPECT_EQ(Wire(icmp(type)).fate, Fate::k_unknown_destination) << int{type};
+  }
+  constexpr uint8_t kListenerQuery = 130;
+  EXPECT_EQ(Wire(icmp(kListenerQuery)).local, Local::kFlood) << "guests answer it";
+  Verdict v = From(a_, Arp(kArpRequest, M(1), A("10.1.0.1"), A("10.1.0.77")));
+  EXPECT_TRUE(v.wire);
+  EXPECT_EQ(v.local, Local::kNone) << "asks for an address that no guest has";
+  v = From(a_, Arp(kArpRequest, M(1), A("0.0.0.0"), A("10.1.0.1")));
+  EXPECT_TRUE(v.wire);
+  EXPECT_EQ(v.local, Local::kNone) << "probes its own address";
 }
 
 TEST_F(RoutingTest, GuestInDirectModeIsOnTheWire) {

@@ -194,6 +194,7 @@ void Server::Act(Nanoseconds now) {
     if (std::exchange(fresh_[slot], false) && active_) {
       forwarder_->Detach(*guest);
       ActivateGuest(*guest, now);
+      guest->end->Signal(0);
     }
     connected_ += guest->end->connected();
   }
@@ -233,8 +234,18 @@ void Server::Activate(Nanoseconds now) {
       fresh_[slot] = false;
       if (guests_.at(slot)) ActivateGuest(*guests_.at(slot), now);
     }
+    greeted_ = 0;
   }
   Publish("data/role", Text().Add("active ").Add(last_epoch_).view());
+  // On the clock that all processes share.
+  Log(Text()
+          .Add("active ")
+          .Add(last_epoch_)
+          .Add(" told_us=")
+          .Add(now / 1000)
+          .Add(" active_us=")
+          .Add(Now() / 1000)
+          .view());
 }
 
 void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
@@ -244,10 +255,22 @@ void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
     Set(guest.row, Counter::k_violation, static_cast<uint64_t>(violation));
     return;
   }
+  Set(guest.row, Counter::k_violation, 0);
   guest.mode = guest.shared() ? channel::DeclaredMode::kServer : guest.end->declared_mode();
   DeclareLeases(guest);
   forwarder_->Attach(guest, now);
   if (announce_) announcer_.Include(guest);
+}
+
+// Signals guests after an activation, a few in each turn: each that wakes up takes the CPU, perhaps this one,
+// and those with something to do were signalled at once.
+void Server::Greet() {
+  for (int count = 0; greeted_ < guests_.limit() && count < kGreetings; ++greeted_) {
+    Guest* guest = guests_.at(greeted_);
+    if (!guest || !guest->active) continue;
+    guest->end->Signal(0);
+    ++count;
+  }
 }
 
 void Server::DeclareLeases(Guest& guest) {
@@ -327,6 +350,7 @@ void Server::Step() {
     }
     worked = announcer_.pending() && announcer_.Turn(*nic_);
     worked = forwarder_->Turn(now) || worked;
+    Greet();
     if (forwarder_->delivery().TakeClosed()) {
       for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
         Guest* guest = guests_.at(slot);
@@ -338,7 +362,8 @@ void Server::Step() {
       Publish("data/healthy", Text().Add(last_epoch_).view());
     }
   }
-  bool sleeps = !forwards || (!worked && turns_ == kHealthyTurns && forwarder_->CanSleep(now));
+  bool sleeps = !forwards || (!worked && turns_ == kHealthyTurns && greeted_ >= guests_.limit() &&
+                              forwarder_->CanSleep(now));
   if (sleeps) {
     if (forwards && !nic_armed_) {
       nic_->SetHandler(this);

@@ -36,6 +36,7 @@ class Server final : private RegistryObserver,
   // More than any NIC holds: a flood must not keep the server from its role.
   static constexpr uint32_t kMaxDiscard = 4096;
   static constexpr Nanoseconds kAnnounceRetry = 1'000'000;  // While the NIC is full.
+  static constexpr int kGreetings = 4;  // Guests signalled per turn after an activation.
 
   explicit Server(Platform& platform, Behaviour behaviour = Behaviour::kNormal);
   ~Server();
@@ -62,6 +63,7 @@ class Server final : private RegistryObserver,
   void Activate(Nanoseconds now);
   void ActivateGuest(Guest& guest, Nanoseconds now);
   void DeclareLeases(Guest& guest);
+  void Greet();
   void Quiesce();
   void ReturnDevice();
   void PublishReady();
@@ -82,7 +84,8 @@ class Server final : private RegistryObserver,
   uint32_t last_epoch_ = 0;      // Of the last activation.
   uint32_t quiesced_epoch_ = 0;  // Acknowledged.
   bool active_ = false;
-  int turns_ = 0;  // As active, up to kHealthyTurns.
+  int turns_ = 0;         // As active, up to kHealthyTurns.
+  uint32_t greeted_ = 0;  // Guests in slots below have been signalled since the activation.
   AddressList shared_;
   SipKey key_{};
   bool key_known_ = false;

@@ -22,6 +22,9 @@ namespace {
 using Key = std::pair<std::string, std::string>;
 using Rows = std::map<Key, v1::ResourceStatistics>;
 
+// What the daemon keeps; no frames pass it.
+constexpr char kDaemon[] = "daemon";
+
 Cell Drops(const std::string& text, bool any) { return Cell(text, any ? Colour::kBad : Colour::kNone); }
 
 // A name without collection may be a guest's or a server's.
@@ -31,6 +34,7 @@ absl::StatusOr<v1::GetStatisticsResponse> Fetch(Client& client, const std::strin
   if (!absl::IsNotFound(guest.status())) return guest;
   absl::StatusOr<v1::GetStatisticsResponse> server = client.GetStatistics(FullName("servers", name));
   if (!absl::IsNotFound(server.status())) return server;
+  if (name == kDaemon) return client.GetStatistics(name);
   return absl::NotFoundError("neither a guest nor a server of that name exists");
 }
 
@@ -54,7 +58,7 @@ void PrintRest(Context& context, const Rows& rows) {
     }
   }
   if (table.empty()) return;
-  context.io.out << '\n';
+  if (rows.begin()->first.first != kDaemon) context.io.out << '\n';
   table.Print(context.io.out);
 }
 
@@ -68,11 +72,12 @@ void PrintTotals(Context& context, const Rows& rows, bool rest) {
                {"DROPS", true}},
               context.io.coloured);
   for (const auto& [key, row] : rows) {
+    if (row.name() == kDaemon) continue;
     table.Add({row.name(), row.peer(), absl::StrCat(CounterOf(row, "rx_frames")),
                Bytes(CounterOf(row, "rx_bytes")), absl::StrCat(CounterOf(row, "tx_frames")),
                Bytes(CounterOf(row, "tx_bytes")), Drops(absl::StrCat(DropsOf(row)), DropsOf(row) > 0)});
   }
-  table.Print(context.io.out);
+  if (!table.empty()) table.Print(context.io.out);
   if (rest) PrintRest(context, rows);
 }
 
@@ -165,10 +170,15 @@ void AddStatsCommand(CLI::App* app, Context* context) {
   auto o = std::make_shared<Options>();
   CLI::App* stats = app->add_subcommand(
       "stats", "Counters of servers and guests; of one with all its counters (of all with -o wide)");
-  stats->add_option("NAME", o->name, "A guest or server (default: all)")->type_name("");
+  stats
+      ->add_option("NAME", o->name,
+                   "A guest or server (default: all), or \"daemon\" for what it keeps itself")
+      ->type_name("");
   stats->add_flag("--watch,-w", o->watch, "Rates, again and again, until interrupted");
   AddDuration(stats, "--interval", &o->interval, "Between two looks with --watch (default: 1s)");
-  stats->add_option("--count", o->count, "End after so many with --watch")->type_name("N");
+  stats->add_option("--count", o->count, "End after so many with --watch")
+      ->type_name("N")
+      ->check(CLI::Validator(CLI::PositiveNumber).description(""));
   stats->callback([=] {
     context->what = o->name.empty() ? "stats" : "stats " + o->name;
     context->run = [=]() -> absl::Status {

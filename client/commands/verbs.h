@@ -13,7 +13,7 @@ namespace librettos::ctl {
 // "list", with --watch if `watchable`. `fetch(client)` returns all of them.
 template <typename Resource, typename Fetch>
 CLI::App* AddList(CLI::App* noun, Context* context, Fetch fetch) {
-  CLI::App* app = noun->add_subcommand("list", absl::StrCat("List ", View<Resource>::kCollection));
+  CLI::App* app = noun->add_subcommand("list", "List all, one to a row");
   auto watch = std::make_shared<bool>(false);
   if constexpr (requires { &View<Resource>::Of; }) {
     app->add_flag("--watch,-w", *watch, "Go on with a row for each change, until interrupted");

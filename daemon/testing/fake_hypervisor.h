@@ -45,6 +45,7 @@ class FakeHypervisor : public Hypervisor {
   std::set<std::string> open_nics;
   bool fail_create = false;
   Kind kind_of_domains = Kind::kProcess;
+  std::map<std::string, uint64_t> census;
   int creations = 0;
   std::vector<std::string>
       journal;  // "give <nic> <domain>", "write <path> <value>", "create <name>", "destroy <id>"
@@ -68,6 +69,7 @@ class FakeHypervisor : public Hypervisor {
   absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) override;
   absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) override;
   absl::StatusOr<uint64_t> Heartbeat(DomainId domain) override;
+  std::map<std::string, uint64_t> Census() const override { return census; }
   void SetObserver(DomainObserver* observer) override { observer_ = observer; }
 
   std::set<std::string> reserved;

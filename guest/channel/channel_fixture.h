@@ -83,6 +83,7 @@ class ChannelTest : public testing::Test {
     world_.RunUntilIdle();
     EXPECT_TRUE(server->end->connected());
     EXPECT_EQ(server->end->Activate(epoch), Violation::kNone);
+    server->end->Signal(0);
     world_.RunUntilIdle();
     return server;
   }

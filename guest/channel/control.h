@@ -13,7 +13,9 @@ enum class ControlType : uint16_t {
   // Guest to server.
   kLeaseRequest = 1,  // port 0: any free ephemeral port.
   kLeaseRelease = 2,
-  kModeChanged = 3,  // value: DeclaredMode. The guest also declared it in the header before sending this.
+  kModeChanged = 3,  // value: DeclaredMode. On each queue pair, before all frames that follow the change. The
+                     // guest declared the mode in the header before: the server takes it from there, so that
+                     // a message that another pair's has overtaken brings no old mode back.
   // Server to guest.
   kLeaseReply = 16,  // Same id as the request; status; port, sequence and token if granted.
 };

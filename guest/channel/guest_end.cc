@@ -1,5 +1,6 @@
 #include "guest/channel/guest_end.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <new>
@@ -41,24 +42,8 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
 
   Status Start() {
     if (!geometry_.valid() || backend_.full()) return Error::kInvalidArgument;
-    Result<Region*> region = platform_.Allocate(geometry_.total_bytes());
-    if (!region.ok()) return region.error();
-    region_ = *region;
-    memory_ = region_->bytes().data();
-    leases_.Attach(memory_);
-    for (uint32_t pair = 0; pair < geometry_.queue_pairs; ++pair) {
-      if (transmit_[pair].Attach(ViewOf(memory_, geometry_, pair, false)) != Violation::kNone ||
-          receive_[pair].Attach(ViewOf(memory_, geometry_, pair, true)) != Violation::kNone) {
-        return Error::kInvalidArgument;
-      }
-    }
-    Header* header = HeaderOf(memory_);
-    header->version.store(kVersion, std::memory_order_relaxed);
-    header->queue_pairs.store(geometry_.queue_pairs, std::memory_order_relaxed);
-    header->entries.store(geometry_.entries, std::memory_order_relaxed);
-    header->slot_bytes.store(geometry_.slot_bytes, std::memory_order_relaxed);
-    // Release: whoever sees the magic sees the words above.
-    header->magic.store(kMagic, std::memory_order_release);
+    Status status = Allocate();
+    if (!status.ok()) return status;
     // From here on keys can be told, and servers connected.
     watching_ = true;
     return platform_.registry().Watch(backend_.view(), this);
@@ -69,6 +54,27 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
   Consumer<>& receive(uint32_t pair) override { return receive_[pair]; }
   DomainId active_server() const override { return active_ ? active_->server : 0; }
   uint32_t server_epoch() const override { return epoch_; }
+
+  Status Renew() override {
+    const Nanoseconds now = Now();
+    if (now < renew_at_ && !forgotten_) return Error::kAgain;
+    renew_at_ = now + renew_period_;
+    Region* const old = region_;
+    Status status = Allocate();
+    if (!status.ok()) return status;
+    if (!forgotten_) renew_period_ = std::min(2 * renew_period_, kMaxRenewPeriod);
+    forgotten_ = false;
+    active_ = nullptr;
+    announced_server_ = 0;
+    for (Connection& connection : connections_) {
+      if (connection.server == 0) continue;
+      connection.grant = 0;  // Revoked with the old region, below.
+      status = OfferMemory(connection);
+      if (!status.ok()) Drop(connection, status);
+    }
+    old->Release();
+    return {};
+  }
 
   void Signal(uint32_t pair) override {
     if (pair >= geometry_.queue_pairs) return;
@@ -86,6 +92,7 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
   }
 
   void DeclareMode(DeclaredMode mode) override {
+    mode_ = mode;
     // Release: frames sent before the change are seen by a server that sees the new mode.
     HeaderOf(memory_)->mode.store(static_cast<uint32_t>(mode), std::memory_order_release);
   }
@@ -95,13 +102,38 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
   void WithdrawLease(uint8_t protocol, uint16_t port) override { leases_.Withdraw(protocol, port); }
 
  private:
+  // Takes new memory; on failure the old one stays.
+  Status Allocate() {
+    Result<Region*> region = platform_.Allocate(geometry_.total_bytes());
+    if (!region.ok()) return region.error();
+    region_ = *region;
+    memory_ = region_->bytes().data();
+    leases_.Attach(memory_);
+    for (uint32_t pair = 0; pair < geometry_.queue_pairs; ++pair) {
+      // Zeroed memory of our own and a valid geometry: there is nothing that could be wrong.
+      (void)transmit_[pair].Attach(ViewOf(memory_, geometry_, pair, false));
+      (void)receive_[pair].Attach(ViewOf(memory_, geometry_, pair, true));
+    }
+    Header* header = HeaderOf(memory_);
+    header->version.store(kVersion, std::memory_order_relaxed);
+    header->queue_pairs.store(geometry_.queue_pairs, std::memory_order_relaxed);
+    header->entries.store(geometry_.entries, std::memory_order_relaxed);
+    header->slot_bytes.store(geometry_.slot_bytes, std::memory_order_relaxed);
+    header->mode.store(static_cast<uint32_t>(mode_), std::memory_order_relaxed);
+    // Release: whoever sees the magic sees the words above.
+    header->magic.store(kMagic, std::memory_order_release);
+    return {};
+  }
+
   // ---- Connections ----
   void OnKey(std::string_view path, std::string_view, bool present) override {
     const std::optional<uint32_t> server = ParseNumber(Below(path, backend_.view()));
     if (!server || *server == 0) return;
     Connection* connection = Find(*server);
     if (present && !connection) Connect(*server);
-    if (!present && connection) Disconnect(*connection);
+    if (present || !connection) return;
+    Disconnect(*connection);
+    forgotten_ = true;
   }
 
   Connection* Find(DomainId server) {
@@ -124,17 +156,17 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
     }
     connection->server = server;
     const Status status = Offer(*connection);
-    if (status.ok()) return;
+    if (!status.ok()) Drop(*connection, status);
+  }
+
+  void Drop(Connection& connection, Status why) {
     Text line;
-    line.Add("channel: server ").Add(server).Add(" not connected: ").Add(ToString(status.error()));
+    line.Add("channel: server ").Add(connection.server).Add(" not connected: ").Add(ToString(why.error()));
     Log(line.view());
-    Disconnect(*connection);
+    Disconnect(connection);
   }
 
   Status Offer(Connection& connection) {
-    Result<GrantRef> grant = region_->GrantTo(connection.server, /*writable=*/true);
-    if (!grant.ok()) return grant.error();
-    connection.grant = *grant;
     const Text frontend = Frontend(connection.server);
     for (uint32_t pair = 0; pair < geometry_.queue_pairs; ++pair) {
       Result<EventPort*> port = platform_.Offer(connection.server);
@@ -147,7 +179,14 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
       const Status status = platform_.registry().Publish(path.view(), value.view());
       if (!status.ok()) return status;
     }
-    Text path = frontend;
+    return OfferMemory(connection);
+  }
+
+  Status OfferMemory(Connection& connection) {
+    Result<GrantRef> grant = region_->GrantTo(connection.server, /*writable=*/true);
+    if (!grant.ok()) return grant.error();
+    connection.grant = *grant;
+    Text path = Frontend(connection.server);
     path.Add("/ring");
     return platform_.registry().Publish(path.view(), RingKey{*grant, kVersion, geometry_}.Format().view());
   }
@@ -202,6 +241,10 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
   uint32_t epoch_ = 0;
   DomainId announced_server_ = 0;
   uint32_t announced_epoch_ = 0;
+  DeclaredMode mode_ = DeclaredMode::kServer;
+  Nanoseconds renew_at_ = 0;  // Not before.
+  Nanoseconds renew_period_ = kRenewPeriod;
+  bool forgotten_ = false;  // A server, since the last renewal.
 };
 
 }  // namespace

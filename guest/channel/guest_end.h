@@ -4,6 +4,9 @@
 // memory mapped; only the active one touches the rings. The guest signals the server that last proved to be
 // active (header word `server`, checked against the servers it was told of), and all of them while that is
 // unknown.
+//
+// What servers write in the memory can be wrong by malice or by mistake; an end of a ring that found it so is
+// of no use any more. Renew then gives all servers a fresh channel, in memory that no server has seen.
 #pragma once
 
 #include "guest/channel/layout.h"
@@ -23,6 +26,9 @@ class GuestEndObserver {
 
 class GuestEnd {
  public:
+  static constexpr Nanoseconds kRenewPeriod = 1'000'000'000;
+  static constexpr Nanoseconds kMaxRenewPeriod = 64 * kRenewPeriod;
+
   // Allocates the region. `base` is the vif's directory, "/local/domain/<self>/device/vif/0". From then on
   // follows the keys below `base`/backend/ and connects each server named there (docs/protocols.md,
   // Connection).
@@ -36,6 +42,12 @@ class GuestEnd {
   virtual void Signal(uint32_t pair) = 0;      // After Publish() or Commit() returned true.
   virtual DomainId active_server() const = 0;  // 0: none seen yet.
   virtual uint32_t server_epoch() const = 0;
+  // Replaces the memory by new, with empty rings, and offers it to all servers; mode and leases are kept, and
+  // what was in the rings is lost. Servers connect and activate anew; OnServerChanged tells.
+  // kAgain: too soon. Servers can keep the old memory mapped, so it is replaced at most once in kRenewPeriod,
+  // doubled each time up to kMaxRenewPeriod, but at once after a server was forgotten (which the daemon alone
+  // decides). kExhausted: no memory; nothing was changed.
+  virtual Status Renew() = 0;
 
   virtual void DeclareMode(DeclaredMode mode) = 0;
   // kExhausted after kMaxLeases.

@@ -19,24 +19,36 @@ constexpr bool Possible(uint8_t protocol, uint16_t port) {
 void LeaseTable::Attach(std::byte* region) {
   header_ = HeaderOf(region);
   shared_ = LeasesOf(region);
+  for (size_t i = 0; i < count_; ++i) Show(i);
+  // Release: the entries are there before they are counted.
+  header_->lease_count.store(count_, std::memory_order_release);
+}
+
+// An entry is free while its other words change. A server that reads a mixture all the same finds a token
+// that does not fit, and refuses it. Release on words[0]: it shows the words before it.
+void LeaseTable::Show(size_t i) {
+  DeclaredLease& lease = shared_[i];
+  lease.words[0].store(0, std::memory_order_release);
+  lease.words[1].store(entries_[i].sequence, std::memory_order_relaxed);
+  lease.words[2].store(entries_[i].token, std::memory_order_relaxed);
+  lease.words[0].store(entries_[i].key, std::memory_order_release);
+}
+
+// count_ if it is not there.
+size_t LeaseTable::Find(uint32_t key) const {
+  size_t i = 0;
+  while (i < count_ && entries_[i].key != key) ++i;
+  return i;
 }
 
 Status LeaseTable::Declare(uint8_t protocol, uint16_t port, uint64_t sequence, uint64_t token) {
   if (!Possible(protocol, port)) return Error::kInvalidArgument;
   const uint32_t key = KeyOf(protocol, port);
-  const auto used = keys_.begin() + count_;
-  auto entry = std::find(keys_.begin(), used, key);
-  if (entry == used) entry = std::find(keys_.begin(), used, 0u);
-  if (entry == keys_.end()) return Error::kExhausted;
-  const size_t i = static_cast<size_t>(entry - keys_.begin());
-  *entry = key;
-  DeclaredLease& lease = shared_[i];
-  // An entry is free while its other words change. A server that reads a mixture all the same finds a token
-  // that does not fit, and refuses it. Release on words[0]: it shows the words before it.
-  lease.words[0].store(0, std::memory_order_release);
-  lease.words[1].store(sequence, std::memory_order_relaxed);
-  lease.words[2].store(token, std::memory_order_relaxed);
-  lease.words[0].store(key, std::memory_order_release);
+  size_t i = Find(key);
+  if (i == count_) i = Find(0);
+  if (i == kMaxLeases) return Error::kExhausted;
+  entries_[i] = {key, sequence, token};
+  Show(i);
   if (i == count_) {
     ++count_;
     // Release: the entry is there before it is counted.
@@ -46,12 +58,12 @@ Status LeaseTable::Declare(uint8_t protocol, uint16_t port, uint64_t sequence, u
 }
 
 void LeaseTable::Withdraw(uint8_t protocol, uint16_t port) {
-  const auto used = keys_.begin() + count_;
-  const auto entry = std::find(keys_.begin(), used, KeyOf(protocol, port));
-  if (entry == used || *entry == 0) return;
-  *entry = 0;
+  if (!Possible(protocol, port)) return;
+  const size_t i = Find(KeyOf(protocol, port));
+  if (i == count_) return;
+  entries_[i] = {};
   // Release: withdrawn before the release of the lease that is sent next.
-  shared_[entry - keys_.begin()].words[0].store(0, std::memory_order_release);
+  shared_[i].words[0].store(0, std::memory_order_release);
 }
 
 size_t ReadLeases(std::byte* region, std::span<Lease> out) {

@@ -58,7 +58,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
         violation = receive_[pair].Attach(ViewOf(memory, key_.geometry, pair, true));
       }
       if (violation != Violation::kNone) {
-        Close(violation);
+        Refuse(violation);
         return violation;
       }
     }
@@ -69,8 +69,12 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     header->server_epoch.store(epoch, std::memory_order_release);
     header->server.store(platform_.self(), std::memory_order_release);
     active_ = true;
-    // Whatever signal our predecessor owed the guest is made good by this one: the guest looks at all rings.
-    Signal(0);
+    // Whatever signal our predecessor owed the guest is made good by one: the guest looks at all rings.
+    for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
+      if (transmit_[pair].Pending() == 0 && receive_[pair].Drained()) continue;
+      Signal(0);
+      break;
+    }
     return Violation::kNone;
   }
 
@@ -109,8 +113,8 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
  private:
-  // kWaiting for keys; kFailed for other keys than those with which mapping or binding failed; kClosed for
-  // good.
+  // kWaiting for keys; kFailed for other keys than those with which mapping, binding or activation failed;
+  // kClosed for good.
   enum class Phase : uint8_t { kWaiting, kMapping, kBinding, kConnected, kFailed, kClosed };
 
   // XenbusState of Xen's public/io/xenbus.h.
@@ -219,6 +223,15 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
   // ---- Ends ----
+  // The rings cannot be taken up. That may be a predecessor's doing: the guest is woken, sees it, and offers
+  // other memory (GuestEnd::Renew).
+  void Refuse(Violation violation) {
+    Signal(0);
+    Disconnect();
+    phase_ = Phase::kFailed;
+    PublishState(kStateClosed, ToString(violation));
+  }
+
   void Fail(std::string_view what, Error error) {
     Disconnect();
     phase_ = Phase::kFailed;

@@ -19,7 +19,10 @@
   X(server_epoch, 11)                                                                \
   X(server_violations, 12) /* Servers whose ring content was refused. */             \
   X(connections, 13)       /* TCP connections open now. */                           \
-  X(leases, 14)            /* Port leases held now. */
+  X(leases, 14)            /* Port leases held now. */                               \
+  X(icmp_errors, 15)       /* Told to the UDP socket whose datagram they quote. */   \
+  X(server_violation, 16)  /* channel::Violation of the last server_violations. */   \
+  X(channel_renewals, 17)  /* New memory was offered after one. */
 
 namespace librettos::guest {
 

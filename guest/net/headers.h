@@ -34,8 +34,19 @@ inline uint64_t Sum(const std::byte* data, size_t length, uint64_t sum = 0) {
 
 inline constexpr uint16_t kEtherIpv4 = 0x0800;
 inline constexpr uint16_t kEtherIpv6 = 0x86dd;
+inline constexpr uint8_t kProtocolIcmp = 1;
+inline constexpr uint8_t kProtocolIcmp6 = 58;
 inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolUdp = 17;
+inline constexpr uint8_t kProtocolFragment6 = 44;
+
+// The link's and the network's header are whole. lwIP reads an IP header before it asks how much of it there
+// is.
+inline bool HasHeaders(const std::byte* frame, size_t length) {
+  if (length < 14) return false;
+  const uint16_t type = Load16(frame + 12);
+  return length >= (type == kEtherIpv4 ? 34u : type == kEtherIpv6 ? 54u : 14u);
+}
 
 // Where the transport header of a frame is. Without extension headers: this stack sends none before TCP and
 // UDP.

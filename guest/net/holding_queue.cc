@@ -8,42 +8,48 @@ namespace librettos::guest {
 struct HoldingQueue::Entry {
   Entry* next;
   Offload offload;
-  uint32_t length;
+  Part part;  // The bytes below.
   std::byte data[];
 };
 
 HoldingQueue::~HoldingQueue() {
-  while (!empty()) Pop();
+  for (uint32_t line = 0; line < lines_.size(); line++) {
+    while (!empty(line)) Pop(line);
+  }
 }
 
-bool HoldingQueue::Push(const OutFrame& frame) {
+bool HoldingQueue::Push(const OutFrame& frame, uint32_t line) {
   if (frames_ >= kMaxFrames || bytes_ + frame.length > kMaxBytes) return false;
   auto* entry = static_cast<Entry*>(std::malloc(sizeof(Entry) + frame.length));
   if (!entry) return false;
   entry->next = nullptr;
   entry->offload = frame.offload;
-  entry->length = frame.length;
+  entry->part = {entry->data, frame.length};
   size_t at = 0;
   for (const Part& part : frame.parts) {
     std::memcpy(entry->data + at, part.data, part.length);
     at += part.length;
   }
-  (tail_ ? tail_->next : head_) = entry;
-  tail_ = entry;
+  Line& to = lines_[line];
+  (to.tail ? to.tail->next : to.head) = entry;
+  to.tail = entry;
   frames_++;
   bytes_ += frame.length;
   return true;
 }
 
-std::span<std::byte> HoldingQueue::front() { return {head_->data, head_->length}; }
-const Offload& HoldingQueue::front_offload() const { return head_->offload; }
+OutFrame HoldingQueue::front(uint32_t line) {
+  const Entry* entry = lines_[line].head;
+  return {{&entry->part, 1}, entry->part.length, entry->offload};
+}
 
-void HoldingQueue::Pop() {
-  Entry* entry = head_;
-  head_ = entry->next;
-  if (!head_) tail_ = nullptr;
+void HoldingQueue::Pop(uint32_t line) {
+  Line& from = lines_[line];
+  Entry* entry = from.head;
+  from.head = entry->next;
+  if (!from.head) from.tail = nullptr;
   frames_--;
-  bytes_ -= entry->length;
+  bytes_ -= entry->part.length;
   std::free(entry);
 }
 

@@ -1,10 +1,13 @@
-// Frames that wait because their way is closed for a moment: a bounded queue of copies, in order.
+// Frames that wait because their way is closed for a moment: copies, in one line for each queue pair of the
+// channel, in order within a line. The bound is that of all lines together.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "guest/channel/layout.h"
 #include "guest/platform/frame.h"
 
 namespace librettos::guest {
@@ -18,20 +21,24 @@ class HoldingQueue {
   HoldingQueue(const HoldingQueue&) = delete;
   ~HoldingQueue();
 
-  // Copies the frame to the end. False: the bound is reached or there is no memory; nothing was kept.
-  [[nodiscard]] bool Push(const OutFrame& frame);
-  bool empty() const { return !head_; }
+  // Copies the frame to the end of `line`. False: the bound is reached or there is no memory; nothing was
+  // kept.
+  [[nodiscard]] bool Push(const OutFrame& frame, uint32_t line = 0);
+  bool empty() const { return frames_ == 0; }
+  bool empty(uint32_t line) const { return !lines_[line].head; }
   size_t frames() const { return frames_; }
   size_t bytes() const { return bytes_; }
-  // The oldest. Not when empty.
-  std::span<std::byte> front();
-  const Offload& front_offload() const;
-  void Pop();
+  // The oldest of `line`, which is not empty. Good until Pop.
+  OutFrame front(uint32_t line = 0);
+  void Pop(uint32_t line = 0);
 
  private:
   struct Entry;
-  Entry* head_ = nullptr;
-  Entry* tail_ = nullptr;
+  struct Line {
+    Entry* head = nullptr;
+    Entry* tail = nullptr;
+  };
+  std::array<Line, channel::kMaxQueuePairs> lines_;
   size_t frames_ = 0;
   size_t bytes_ = 0;
 };

@@ -63,7 +63,12 @@ u32_t* librettos_tcp_out(struct pbuf*, struct tcp_hdr* header, const struct tcp_
   return options;
 }
 
-err_t librettos_tcp_in(struct tcp_pcb* pcb, struct tcp_hdr*, struct pbuf*) {
+err_t librettos_tcp_in(struct tcp_pcb* pcb, struct tcp_hdr*, struct pbuf* p) {
+  // To be acknowledged at once (RFC 5681 section 4.2): data that fills a gap, and two segments, which come as
+  // one where they are put together on the way. lwIP would delay it; but never a second time.
+  if (pcb->state != LISTEN && ((pcb->ooseq && p->tot_len > 0) || p->tot_len > pcb->mss)) {
+    tcp_set_flags(pcb, TF_ACK_DELAY);
+  }
   if (TcpFlow* flow = TcpFlow::Of(pcb)) flow->BeforeInput();
   return ERR_OK;
 }

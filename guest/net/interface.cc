@@ -224,23 +224,33 @@ err_t Interface::Send(pbuf* p) {
     return ERR_VAL;
   }
   const OutFrame& frame = transmit_.out();
+  const uint32_t pair = PairOf(p);
   Route way = overriding_ ? override_route_ : route_;
-  bool free_way = way != Route::kHold && (overriding_ || (holding_.empty() && pieces_.empty()));
-  if (free_way && TrySend(frame, way)) return ERR_OK;
+  bool free_way = way != Route::kHold && (overriding_ || (holding_.empty(pair) && pieces_.empty()));
+  if (free_way && TrySend(frame, way, pair)) return ERR_OK;
   if (transmit_.tcp_data()) {
-    starved_ = true;
+    starved_[pair] = true;
     return ERR_MEM;
   }
-  if (holding_.Push(frame)) return ERR_OK;
+  if (holding_.Push(frame, pair)) return ERR_OK;
   Count(Counter::k_tx_dropped);
   return ERR_MEM;
 }
 
-bool Interface::TrySend(const OutFrame& frame, Route way) {
+uint32_t Interface::PairOf(const pbuf* p) {
+  if (sender_.pairs() == 1) return 0;
+  const auto* header = static_cast<const std::byte*>(p->payload);
+  if (p->len >= FlowPair::kHeaderBytes || !p->next) return flow_pair_.Of({header, p->len});
+  // lwIP refers to the payload of a fragment.
+  std::byte start[FlowPair::kHeaderBytes];
+  return flow_pair_.Of({start, pbuf_copy_partial(p, start, sizeof(start), 0)});
+}
+
+bool Interface::TrySend(const OutFrame& frame, Route way, uint32_t pair) {
   if (way == Route::kNic) {
     if (!nic_ || !TrySendNic(frame)) return false;
   } else {
-    if (!PutChannel(frame)) return false;
+    if (!sender_.Put(pair, frame)) return false;
   }
   Count(Counter::k_tx_frames);
   Count(Counter::k_tx_bytes, frame.length);
@@ -272,27 +282,17 @@ void Interface::OnSegment(std::span<const std::byte> segment) {
   if (!pieces_.Push(frame)) Count(Counter::k_tx_dropped);
 }
 
-Status Interface::SendControl(const channel::ControlMessage& message) {
-  Status status = end_->transmit(0).PutControl(message);
-  if (status.ok()) {
-    published_ = false;
-    put_++;
+Status Interface::SendLease(const channel::ControlMessage& message) {
+  return sender_.PutControl(flow_pair_.OfPort(message.port), message);
+}
+
+Status Interface::SendToAll(const channel::ControlMessage& message) {
+  Status result;
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    Status status = sender_.PutControl(pair, message);
+    if (!status.ok()) result = status;
   }
-  return status;
-}
-
-bool Interface::PutChannel(const OutFrame& frame) {
-  auto& ring = end_->transmit(0);
-  if (!ring.Put(frame).ok()) return false;
-  published_ = false;
-  put_ += ring.EntriesFor(frame.length);
-  return true;
-}
-
-uint64_t Interface::channel_consumed() {
-  uint32_t entries = end_->geometry().entries;
-  uint64_t inside = entries - end_->transmit(0).Space(entries);
-  return put_ - std::min(put_, inside);
+  return result;
 }
 
 void Interface::SetRoute(Route route) {
@@ -300,38 +300,26 @@ void Interface::SetRoute(Route route) {
   if (route != Route::kHold) in_use_ = route;
 }
 
-bool Interface::ChannelDrained() {
-  if (!published_) return false;
-  return end_->transmit(0).Drained();
-}
-
 void Interface::Flush() {
   while (!pieces_.empty() && route_ != Route::kHold) {
-    auto bytes = pieces_.front();
-    Part part{bytes.data(), static_cast<uint32_t>(bytes.size())};
-    OutFrame frame{{&part, 1}, part.length, {}};
-    bool sent = route_ == Route::kNic ? nic_ && nic_->Transmit({&frame, 1}) == 1 : PutChannel(frame);
+    OutFrame frame = pieces_.front();
+    bool sent = route_ == Route::kNic
+                    ? nic_ && nic_->Transmit({&frame, 1}) == 1
+                    : sender_.Put(flow_pair_.Of({frame.parts[0].data, frame.parts[0].length}), frame);
     if (!sent) break;
     pieces_.Pop();
   }
-  while (pieces_.empty() && !holding_.empty() && route_ != Route::kHold) {
-    auto bytes = holding_.front();
-    Part part{bytes.data(), static_cast<uint32_t>(bytes.size())};
-    OutFrame frame{{&part, 1}, part.length, holding_.front_offload()};
-    if (!TrySend(frame, route_)) break;
-    holding_.Pop();
-  }
-  if (!published_) {
-    published_ = true;
-    if (end_->transmit(0).Publish()) {
-      end_->Signal(0);
-      Count(Counter::k_events_sent);
+  bool room = false;
+  for (uint32_t pair = 0; pair < sender_.pairs() && route_ != Route::kHold; pair++) {
+    while (pieces_.empty() && !holding_.empty(pair) && TrySend(holding_.front(pair), route_, pair)) {
+      holding_.Pop(pair);
     }
+    if (!starved_[pair] || !holding_.empty(pair) || !pieces_.empty()) continue;
+    starved_[pair] = false;
+    room = true;
   }
-  if (starved_ && holding_.empty() && pieces_.empty() && route_ != Route::kHold) {
-    starved_ = false;
-    observer_->OnRoom();
-  }
+  Count(Counter::k_events_sent, sender_.Publish());
+  if (room) observer_->OnRoom();
 }
 
 }  // namespace librettos::guest

@@ -1,10 +1,13 @@
 // The receiving side of the interface, announcements and sleeping.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "guest/net/frame_buffer.h"
 #include "guest/net/headers.h"
 #include "guest/net/interface.h"
+#include "guest/net/text.h"
+#include "guest/net/udp_flow.h"
 #include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
 #include "lwip/priv/tcp_priv.h"
@@ -16,7 +19,8 @@ namespace librettos::guest {
 
 namespace {
 constexpr uint32_t kFrameBudget = 64;  // Per way and turn: timers and the program must get their share.
-}
+constexpr uint32_t kRoom = 40;         // Entries free again before it is worth waking: a large frame's.
+}  // namespace
 
 bool Interface::Receive() {
   bool any = ReceiveChannel();
@@ -54,13 +58,37 @@ bool Interface::ReceiveChannel() {
       end_->Signal(pair);
       Count(Counter::k_events_sent);
     }
-    if (ring.violation() != channel::Violation::kNone && !violated_) {
-      violated_ = true;
-      Count(Counter::k_server_violations);
-      Log("net: the server broke the channel's rules; nothing more is taken from it");
+  }
+  const channel::Violation violation = FindViolation(std::exchange(examine_, false));
+  if (violation != channel::Violation::kNone) RenewChannel(violation);
+  return any;
+}
+
+// `examine`: of what was not needed lately, too.
+channel::Violation Interface::FindViolation(bool examine) {
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    if (examine) (void)end_->transmit(pair).Drained();
+    for (channel::Violation violation : {end_->receive(pair).violation(), end_->transmit(pair).violation()}) {
+      if (violation != channel::Violation::kNone) return violation;
     }
   }
-  return any;
+  return channel::Violation::kNone;
+}
+
+// What was in the rings is lost, as on a bad wire; connections go on.
+void Interface::RenewChannel(channel::Violation violation) {
+  if (!violated_) {
+    violated_ = true;
+    Count(Counter::k_server_violations);
+    SetCounter(Counter::k_server_violation, static_cast<uint64_t>(violation));
+    Log((Text() << "net: the server broke the channel's rules (" << channel::ToString(violation)
+                << "); it is offered a new channel")
+            .view());
+  }
+  if (!end_->Renew().ok()) return;  // Later, at the latest when the stack's timer wakes.
+  violated_ = false;
+  sender_.OnRenewed();
+  Count(Counter::k_channel_renewals);
 }
 
 bool Interface::ReceiveNic() {
@@ -95,11 +123,13 @@ void Interface::Input(FrameBuffer* buffer, uint32_t length, const Offload& offlo
   std::byte* frame = buffer->data();
   bool group = length > 0 && (Load8(frame) & 1);
   bool own = !config_.shared && length >= 12 && std::memcmp(frame + 6, config_.mac.data(), 6) == 0;
-  // While both ways are open a group frame comes twice; our own may come back by the other way.
+  // While both ways are open a group frame comes twice; our own may come back by the other way. A bridge
+  // floods what is for others; with a shared address the server decides who gets what.
   bool twice = group && from != in_use_;
-  if (length < kEthernetHeaderBytes || length > buffer->capacity() || length > kMaxFrameBytes || own ||
-      twice || LearnMtu(frame, length)) {
-    if (!own && !twice) Count(Counter::k_rx_dropped);
+  bool others = !config_.shared && !group && length >= 12 && std::memcmp(frame, config_.mac.data(), 6) != 0;
+  if (length > buffer->capacity() || length > kMaxFrameBytes || !HasHeaders(frame, length) || own || twice ||
+      others || TakeIcmpError(frame, length)) {
+    if (!own && !twice && !others) Count(Counter::k_rx_dropped);
     buffer->Free();
     return;
   }
@@ -119,70 +149,39 @@ void Interface::Input(FrameBuffer* buffer, uint32_t length, const Offload& offlo
                                                 lwip_stats.icmp6.chkerr);
 }
 
-// ICMP says that a path is narrower (RFC 1191 section 4, RFC 4443 section 3.2). True: dealt with, not for
-// lwIP, which would cut large TCP segments into IP fragments.
-bool Interface::LearnMtu(const std::byte* frame, uint32_t length) {
-  ip_addr_t to = {}, from = {};
-  uint32_t mtu, quoted;  // Offset of the quoted packet's transport header.
-  uint8_t protocol;
-  bool consume = false;
-  if (length < 14 + 20) return false;
-  if (Load16(frame + 12) == kEtherIpv4) {
-    uint32_t icmp = 14 + (Load8(frame + 14) & 0xf) * 4u;
-    if (Load8(frame + 23) != 1 || length < icmp + 8 + 28 || (Load16(frame + 20) & 0x3fff) != 0) return false;
-    if (Load8(frame + icmp) != 3 || Load8(frame + icmp + 1) != 4) return false;
-    uint32_t total = Load16(frame + 16);
-    if (total + 14 > length || total + 14 < icmp + 8 + 28) return false;
-    if (Fold(Sum(frame + icmp, total + 14 - icmp)) != 0xffff) return false;
-    const std::byte* inner = frame + icmp + 8;
-    mtu = Load16(frame + icmp + 6);
-    std::memcpy(&ip_2_ip4(&from)->addr, inner + 12, 4);
-    std::memcpy(&ip_2_ip4(&to)->addr, inner + 16, 4);
-    IP_SET_TYPE_VAL(to, IPADDR_TYPE_V4);
-    IP_SET_TYPE_VAL(from, IPADDR_TYPE_V4);
-    protocol = Load8(inner + 9);
-    quoted = icmp + 8 + (Load8(inner) & 0xf) * 4u;
-  } else if (Load16(frame + 12) == kEtherIpv6) {
-    if (length < 54 + 8 + 40 + 8 || Load8(frame + 20) != 58 || Load8(frame + 54) != 2) return false;
-    consume = true;
-    uint32_t bytes = Load16(frame + 18);
-    if (bytes + 54 > length) return true;
-    Layout layout{true, 58, 54, 0};
-    if (Fold(Sum(frame + 54, bytes, PseudoSum(frame, layout, bytes))) != 0xffff) return true;
-    const std::byte* inner = frame + 62;
-    mtu = Load32(frame + 58);
-    IP_SET_TYPE_VAL(to, IPADDR_TYPE_V6);
-    IP_SET_TYPE_VAL(from, IPADDR_TYPE_V6);
-    std::memcpy(&ip_2_ip6(&from)->addr, inner + 8, 16);
-    std::memcpy(&ip_2_ip6(&to)->addr, inner + 24, 16);
-    protocol = Load8(inner + 6);
-    quoted = 62 + 40;
-  } else {
+// ICMP about packets of ours, which lwIP does not take up. True: dealt with, and not for lwIP, which would
+// cut large TCP segments into IP fragments.
+bool Interface::TakeIcmpError(const std::byte* frame, uint32_t length) {
+  IcmpError error;
+  if (!IcmpError::Parse(frame, length, &error)) return false;
+  if (error.kind == IcmpError::Kind::kUnreachable) {
+    if (UdpFlow::Tell(error, &netif_)) Count(Counter::k_icmp_errors);
     return false;
   }
-  if (mtu == 0) mtu = PathMtu::kMinimum4;  // A router before RFC 1191.
-  if (quoted + 8 > length) return consume;
-  if (protocol == kProtocolTcp) {
+  if (error.quotes) LearnMtu(error);
+  return error.ipv6;
+}
+
+void Interface::LearnMtu(const IcmpError& error) {
+  const uint32_t mtu = error.mtu ? error.mtu : PathMtu::kMinimum4;
+  if (error.protocol == kProtocolTcp) {
     // Only for a connection of ours and a segment that is under way: an outsider cannot know its number.
-    uint16_t local = Load16(frame + quoted), remote = Load16(frame + quoted + 2);
-    uint32_t sequence = Load32(frame + quoted + 4);
     tcp_pcb* pcb = tcp_active_pcbs;
-    while (pcb &&
-           !(pcb->local_port == local && pcb->remote_port == remote &&
-             ip_addr_cmp_zoneless(&pcb->remote_ip, &to) && ip_addr_cmp_zoneless(&pcb->local_ip, &from))) {
+    while (pcb && !(pcb->local_port == error.local_port && pcb->remote_port == error.remote_port &&
+                    ip_addr_cmp_zoneless(&pcb->remote_ip, &error.to) &&
+                    ip_addr_cmp_zoneless(&pcb->local_ip, &error.from))) {
       pcb = pcb->next;
     }
-    if (!pcb || TCP_SEQ_LT(sequence, pcb->lastack) || TCP_SEQ_GEQ(sequence, pcb->snd_nxt)) return consume;
-    if (path_mtu_.Learn(to, mtu, config_.mtu, Now())) {
-      u16_t limit = static_cast<u16_t>(SegmentLimit(to));
-      for (tcp_pcb* other = tcp_active_pcbs; other; other = other->next) {
-        if (ip_addr_cmp_zoneless(&other->remote_ip, &to)) other->mss = std::min(other->mss, limit);
-      }
+    if (!pcb || TCP_SEQ_LT(error.sequence, pcb->lastack) || TCP_SEQ_GEQ(error.sequence, pcb->snd_nxt)) return;
+    if (!path_mtu_.Learn(error.to, mtu, config_.mtu, Now())) return;
+    u16_t limit = static_cast<u16_t>(SegmentLimit(error.to));
+    for (tcp_pcb* other = tcp_active_pcbs; other; other = other->next) {
+      if (ip_addr_cmp_zoneless(&other->remote_ip, &error.to)) other->mss = std::min(other->mss, limit);
     }
-  } else if (protocol == kProtocolUdp || protocol == 58 || protocol == 1 || protocol == 44) {
-    path_mtu_.Learn(to, mtu, config_.mtu, Now());
+  } else if (error.protocol == kProtocolUdp || error.protocol == kProtocolIcmp6 ||
+             error.protocol == kProtocolIcmp || error.protocol == kProtocolFragment6) {
+    path_mtu_.Learn(error.to, mtu, config_.mtu, Now());
   }
-  return consume;
 }
 
 void Interface::Announce(Route way) {
@@ -213,7 +212,8 @@ void Interface::Announce(Route way) {
     Layout layout{true, 58, 54, 0};
     Store16(frame + 56, static_cast<uint16_t>(~Fold(Sum(frame + 54, 32, PseudoSum(frame, layout, 32)))));
     Part part{frame, sizeof(frame)};
-    if (!TrySend({{&part, 1}, sizeof(frame), {}}, way)) Count(Counter::k_tx_dropped);
+    OutFrame out{{&part, 1}, sizeof(frame), {}};
+    if (!TrySend(out, way, flow_pair_.Of(frame))) Count(Counter::k_tx_dropped);
   }
   overriding_ = false;
 }
@@ -226,23 +226,33 @@ void Interface::SetNic(Nic* nic) {
 
 bool Interface::Arm() {
   if (netif_.loop_first) return false;
-  for (uint32_t pair = 0; pair < end_->geometry().queue_pairs; pair++) {
-    if (!violated_ && !end_->receive(pair).ArmEvent()) return false;
-  }
-  bool waiting = starved_ || !holding_.empty() || !pieces_.empty();
-  if (waiting && route_ == Route::kChannel && !end_->transmit(0).ArmEvent(40)) return false;
-  // While the transmit ring is drained for a change of mode, every consumed entry matters.
-  if (route_ == Route::kHold && !end_->transmit(0).Drained() &&
-      !end_->transmit(0).ArmEvent(end_->geometry().entries)) {
-    return false;
-  }
+  // Rings that were violated cannot be armed; they are replaced by the clock.
+  if (!violated_ && !ArmChannel()) return false;
   if (nic_) nic_->SetHandler(this);
+  return true;
+}
+
+bool Interface::ArmChannel() {
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    if (!end_->receive(pair).ArmEvent()) return false;
+  }
+  // While a change of mode waits for the transmit rings, every consumed entry matters.
+  if (route_ == Route::kHold || (await_drain_ && !sender_.Drained())) return sender_.ArmDrained();
+  if (route_ == Route::kNic) return true;
+  if (!pieces_.empty()) {
+    const Part& first = pieces_.front().parts[0];
+    return sender_.ArmRoom(flow_pair_.Of({first.data, first.length}), kRoom);
+  }
+  for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
+    bool waiting = starved_[pair] || !holding_.empty(pair);
+    if (waiting && !sender_.ArmRoom(pair, kRoom)) return false;
+  }
   return true;
 }
 
 void Interface::Disarm() {
   for (uint32_t pair = 0; pair < end_->geometry().queue_pairs; pair++) end_->receive(pair).DisarmEvent();
-  end_->transmit(0).DisarmEvent();
+  sender_.Disarm();
   if (nic_) nic_->SetHandler(nullptr);
 }
 

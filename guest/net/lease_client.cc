@@ -34,7 +34,7 @@ bool LeaseClient::Send(Lease& lease, Nanoseconds now) {
     message.token = lease.token;
   }
   lease.sent_at = now;
-  return interface_.SendControl(message).ok();
+  return interface_.SendLease(message).ok();
 }
 
 Result<uint32_t> LeaseClient::Request(uint8_t protocol, uint16_t port) {
@@ -115,7 +115,7 @@ void LeaseClient::OnReply(const ControlMessage& message) {
       back.port = message.port;
       back.sequence = message.sequence;
       back.token = message.token;
-      if (!interface_.SendControl(back).ok()) Log("net: a lease that nobody wants could not be given back");
+      if (!interface_.SendLease(back).ok()) Log("net: a lease that nobody wants could not be given back");
     }
     return;
   }

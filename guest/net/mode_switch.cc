@@ -133,9 +133,10 @@ void ModeSwitch::Declare(channel::DeclaredMode mode, Route announce) {
   channel::ControlMessage message = {};
   message.type = static_cast<uint16_t>(channel::ControlType::kModeChanged);
   message.value = static_cast<uint32_t>(mode);
-  // A full ring: the server reads the declaration in the header when it attaches, and the message follows it.
-  if (!interface_.SendControl(message).ok())
-    Log("mode: the ring is full; the server learns of the mode from the header");
+  // On each queue pair, so that no frame overtakes it. A full ring: the server reads the declaration in the
+  // header when it attaches, and at the message on another pair.
+  if (!interface_.SendToAll(message).ok())
+    Log("mode: a ring is full; the server learns of the mode from the header");
   interface_.Announce(announce);
 }
 
@@ -157,7 +158,7 @@ void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
     began_ = now;
     opened_ = true;
   }
-  if (interface_.ChannelDrained()) {
+  if (interface_.channel().Drained()) {
     Declare(channel::DeclaredMode::kDirect, Route::kNic);
     interface_.SetRoute(Route::kNic);
     interface_.Flush();
@@ -178,14 +179,16 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
   began_ = now;
   drained_ = false;
   Declare(channel::DeclaredMode::kServer, Route::kChannel);
-  position_ = interface_.channel_put();
+  position_ = interface_.channel().position();
+  interface_.AwaitDrain(true);
   interface_.SetRoute(Route::kChannel);
   interface_.Flush();
 }
 
 void ModeSwitch::TickPreparingServer(Nanoseconds now) {
-  if (!drained_ && interface_.channel_consumed() >= position_) {
+  if (!drained_ && interface_.channel().Passed(position_)) {
     drained_ = true;
+    interface_.AwaitDrain(false);
     pause_ = Now() - began_;
   }
   if (drained_) {
@@ -196,6 +199,7 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
     return Finish(Mode::kServer, pause_, {});
   }
   if (now >= deadline_) {
+    interface_.AwaitDrain(false);
     Declare(channel::DeclaredMode::kDirect, Route::kNic);
     interface_.SetRoute(Route::kNic);
     interface_.Flush();

@@ -67,7 +67,7 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   Nanoseconds deadline_ = 0;
   Nanoseconds began_ = 0;
   Nanoseconds pause_ = 0;
-  uint64_t position_ = 0;
+  ChannelSender::Position position_;  // preparing-server: behind the announcement.
   uint64_t dropped_before_ = 0;
   char in_use_[64] = {};  // Name of the open NIC.
   static constexpr size_t kMaxDevices = 4;

@@ -163,7 +163,9 @@ void Stack::OnControl(const channel::ControlMessage& message) { leases_->OnReply
 void Stack::OnRoom() { TcpFlow::MarkWaiting(); }
 
 void Stack::OnChannelEvent() {
-  if (interface_) interface_->Count(Counter::k_events_received);
+  if (!interface_) return;
+  interface_->Count(Counter::k_events_received);
+  interface_->OnChannelEvent();
 }
 
 void Stack::OnServerChanged(DomainId, uint32_t epoch) {

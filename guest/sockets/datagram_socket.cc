@@ -19,7 +19,7 @@ DatagramSocket* DatagramSocket::Create(Family family) {
     delete socket;
     return nullptr;
   }
-  udp_recv(socket->pcb_, &DatagramSocket::OnReceive, socket);
+  socket->Attach(socket->pcb_);
   return socket;
 }
 
@@ -36,21 +36,25 @@ uint32_t DatagramSocket::Readiness() const {
   return kOut | (head_ ? uint32_t{kIn} : 0) | (error_ != Error::kOk ? uint32_t{kErr} : 0);
 }
 
-void DatagramSocket::OnReceive(void* arg, udp_pcb*, pbuf* p, const ip_addr_t* from, u16_t port) {
-  auto* self = static_cast<DatagramSocket*>(arg);
+void DatagramSocket::OnUnreachable() {
+  error_ = Error::kUnavailable;
+  Notify(kErr);
+}
+
+void DatagramSocket::OnDatagram(pbuf* p, const ip_addr_t& from, uint16_t port) {
   Datagram* datagram = nullptr;
-  if (self->bytes_ + p->tot_len + kOverhead <= kQueueBytes) datagram = new (std::nothrow) Datagram;
+  if (bytes_ + p->tot_len + kOverhead <= kQueueBytes) datagram = new (std::nothrow) Datagram;
   if (!datagram) {
-    self->dropped_++;
+    dropped_++;
     guest::Stack::instance()->interface().Count(guest::Counter::k_rx_dropped);
     pbuf_free(p);
     return;
   }
-  *datagram = {nullptr, p, *from, port};
-  (self->tail_ ? self->tail_->next : self->head_) = datagram;
-  self->tail_ = datagram;
-  self->bytes_ += p->tot_len + kOverhead;
-  self->Notify(kIn);
+  *datagram = {nullptr, p, from, port};
+  (tail_ ? tail_->next : head_) = datagram;
+  tail_ = datagram;
+  bytes_ += p->tot_len + kOverhead;
+  Notify(kIn);
 }
 
 Status DatagramSocket::Bind(const Address& address) {
@@ -79,6 +83,7 @@ Status DatagramSocket::Connect(const Address& peer) {
 
 Result<size_t> DatagramSocket::Transmit(std::span<const std::byte> data, const ip_addr_t* to, uint16_t port) {
   if (data.size() > kMaxPayload) return Error::kInvalidArgument;
+  if (Error error = TakeError(); error != Error::kOk) return error;
   Status status = EnsureBound();
   if (!status.ok()) return status.error();
   // The data is only referred to: below it is copied before this call returns.
@@ -112,6 +117,7 @@ Result<size_t> DatagramSocket::Send(std::span<const std::byte> data) {
 }
 
 Result<size_t> DatagramSocket::ReceiveFrom(std::span<std::byte> out, Address* peer) {
+  if (Error error = TakeError(); error != Error::kOk) return error;
   Datagram* datagram = head_;
   if (!datagram) return Error::kAgain;
   size_t bytes = std::min<size_t>(out.size(), datagram->data->tot_len);

@@ -1,12 +1,14 @@
-// A UDP socket.
+// A UDP socket. A connected one whose datagram cannot be delivered (ICMP: port, protocol, host or net
+// unreachable) reports kUnavailable once, by the next call that sends or receives or by SocketError.
 #pragma once
 
+#include "guest/net/udp_flow.h"
 #include "guest/sockets/socket.h"
 #include "lwip/udp.h"
 
 namespace librettos::sockets {
 
-class DatagramSocket final : public SocketBase {
+class DatagramSocket final : public SocketBase, private guest::UdpFlow {
  public:
   static constexpr size_t kQueueBytes = 1 << 20;  // Received and not yet taken; more is dropped and counted.
 
@@ -34,7 +36,8 @@ class DatagramSocket final : public SocketBase {
   };
   explicit DatagramSocket(Family family) : SocketBase(family, Type::kDatagram) {}
   ~DatagramSocket() override;
-  static void OnReceive(void* self, udp_pcb*, pbuf* p, const ip_addr_t* from, u16_t port);
+  void OnDatagram(pbuf* p, const ip_addr_t& from, uint16_t port) override;
+  void OnUnreachable() override;
   Status EnsureBound();
   Result<size_t> Transmit(std::span<const std::byte> data, const ip_addr_t* to, uint16_t port);
 

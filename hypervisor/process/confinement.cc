@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <signal.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hypervisor/process/wire.h"
+#include "hypervisor/process/limits.h"
 
 namespace librettos::process {
 namespace {
@@ -26,7 +27,6 @@ constexpr int kDetach = 2;
 
 // Where the descriptors stand between clone and exec.
 constexpr int kStatusDescriptor = kControlDescriptor + 1;
-constexpr int kImageDescriptor = kControlDescriptor + 2;
 constexpr int kFilesDescriptor = kControlDescriptor + 3;
 constexpr int kFirstSurplusDescriptor = kControlDescriptor + 4;
 
@@ -159,6 +159,8 @@ const char* ToString(Step step) {
       return "set resource limits";
     case Step::kCapabilities:
       return "drop its capabilities";
+    case Step::kFilter:
+      return "install its system call filter (is seccomp in the kernel?)";
     case Step::kExec:
       return "execute the image (is it static, executable for everybody, and on a mount without noexec?)";
   }
@@ -179,12 +181,14 @@ void ConfineAndExecute(const Confinement& plan) {
   Check(syscall(SYS_setresgid, 0, 0, 0) == 0 && syscall(SYS_setresuid, 0, 0, 0) == 0, Step::kUser);
   EnterEmptyRoot(plan);
   Check(sethostname(plan.hostname, strlen(plan.hostname)) == 0, Step::kHostname);
-  SetLimit(RLIMIT_NOFILE, 1024);
+  SetLimit(RLIMIT_NOFILE, kMaxOpenFiles);
   SetLimit(RLIMIT_CORE, 0);
   SetLimit(RLIMIT_NPROC, 64);
   SetLimit(RLIMIT_FSIZE, kMaxFileBytes);
   DropCapabilities();
   Check(syscall(SYS_close_range, kFirstSurplusDescriptor, ~0u, 0) == 0, Step::kDescriptors);
+  // Nothing after it but the execution: what that and Fail need is allowed.
+  Check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &plan.filter) == 0, Step::kFilter);
   syscall(SYS_execveat, kImageDescriptor, "", plan.arguments, plan.environment, AT_EMPTY_PATH);
   Fail(Step::kExec);
 }

@@ -4,7 +4,10 @@
 // everything it needs is prepared in `Confinement` before the clone.
 #pragma once
 
+#include <linux/filter.h>
 #include <stdint.h>
+
+#include "hypervisor/process/wire.h"
 
 namespace librettos::process {
 
@@ -19,6 +22,7 @@ enum class Step : int32_t {
   kHostname,
   kLimits,
   kCapabilities,
+  kFilter,
   kExec,
 };
 
@@ -29,6 +33,9 @@ struct StepFailure {
   Step step;
   int32_t error;  // errno
 };
+
+// Where the child has the image's descriptor when it executes it.
+inline constexpr int kImageDescriptor = kControlDescriptor + 2;
 
 struct Confinement {
   int image;
@@ -41,6 +48,7 @@ struct Confinement {
   const char* hostname;
   char* const* arguments;
   char* const* environment;
+  sock_fprog filter;  // See system_calls.h.
 };
 
 [[noreturn]] void ConfineAndExecute(const Confinement& plan);

@@ -135,10 +135,10 @@ void ProcessHypervisor::OnMessage(Domain& domain, Message message) {
       OnRequest(domain, std::move(message));
       break;
     case WireType::kReturnDevice:
-      OnReturned(domain, message.path);
+      OnReturned(domain, message.path, message.number);
       break;
     case WireType::kHolding:
-      Judge(domain, nics_.Held(message.path, id, message.descriptors[0]));
+      Judge(domain, nics_.Held(message.path, id, message.number, message.descriptors[0]));
       break;
     case WireType::kDeclared:
       OnDeclared(domain);
@@ -156,10 +156,9 @@ void ProcessHypervisor::OnWatch(Domain& domain, const std::string& path) {
   domain.connection->Flush();
 }
 
-void ProcessHypervisor::OnReturned(Domain& domain, const std::string& nic) {
-  absl::Status status = nics_.Returned(nic, domain.record.id);
-  Judge(domain, status);
-  if (status.ok() && observer_ != nullptr) observer_->OnDeviceReturned(domain.record.id, nic);
+void ProcessHypervisor::OnReturned(Domain& domain, const std::string& nic, uint32_t giving) {
+  if (!nics_.Returned(nic, domain.record.id, giving) || observer_ == nullptr) return;
+  observer_->OnDeviceReturned(domain.record.id, nic);
 }
 
 void ProcessHypervisor::OnDeclared(Domain& domain) {

@@ -46,6 +46,8 @@ class Grants {
   void EndDeclaration(DomainId domain);
   void DropDomain(DomainId domain);
   size_t size() const { return memory_.size() + ports_.size(); }
+  size_t memory_size() const { return memory_.size(); }
+  size_t ports_size() const { return ports_.size(); }
 
  private:
   using Number = std::pair<DomainId, uint32_t>;

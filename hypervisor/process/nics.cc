@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <random>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "hypervisor/fnv.h"
 #include "hypervisor/process/path.h"
 #include "hypervisor/process/tap.h"
 
@@ -61,14 +63,13 @@ absl::Status Unknown(const std::string& nic) {
 std::array<uint8_t, 6> NicAddress(const NicConfig& config) {
   std::string machine;
   std::ifstream("/etc/machine-id") >> machine;
-  uint64_t hash = 14695981039346656037ull;  // FNV-1a.
-  for (const char c : absl::StrCat(machine, "|", config.network_namespace, "|", config.interface)) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  }
+  const uint64_t hash = Fnv1a(absl::StrCat(machine, "|", config.network_namespace, "|", config.interface));
   std::array<uint8_t, 6> address{0x02};
   for (int i = 1; i < 6; ++i) address[i] = static_cast<uint8_t>(hash >> (8 * i));
   return address;
 }
+
+Nics::Nics(std::string directory) : directory_(std::move(directory)), next_giving_(std::random_device()()) {}
 
 std::string Nics::MarkOf(const std::string& nic) const {
   // '/' is the only character of a NIC's name that a file name cannot have.
@@ -102,6 +103,7 @@ absl::StatusOr<NicInfo> Nics::Open(const std::string& name, const NicConfig& con
     if (!CheckTap(claim->second.descriptor->get(), config).ok()) continue;
     nic.descriptor = claim->second.descriptor;
     nic.holder = claim->second.domain;
+    nic.giving = claim->second.giving;
     nic.declared = true;
     break;
   }
@@ -166,6 +168,7 @@ absl::StatusOr<bool> Nics::Give(const std::string& name, DomainId domain, const 
   }
   if (nic.holder == domain && nic.declared) return false;
   nic.holder = domain;
+  nic.giving = next_giving_++;
   nic.declared = connected;
   nic.given_address = std::move(bytes);
   // The former user shared the open file, and may have made it blocking.
@@ -177,6 +180,7 @@ absl::StatusOr<bool> Nics::Give(const std::string& name, DomainId domain, const 
 Message Nics::DeviceMessage(const std::string& name) const {
   const Nic& nic = nics_.at(name);
   return Message{.type = WireType::kDevice,
+                 .number = nic.giving,
                  .a = kDeviceKindTap,
                  .b = nic.info.mtu,
                  .path = name,
@@ -190,13 +194,14 @@ void Nics::BeginDeclaration(DomainId domain) {
   }
 }
 
-absl::Status Nics::Held(const std::string& name, DomainId domain, SharedDescriptor descriptor) {
+absl::Status Nics::Held(const std::string& name, DomainId domain, uint32_t giving,
+                        SharedDescriptor descriptor) {
   auto found = nics_.find(name);
   if (found == nics_.end()) {
     size_t claimed = 0;
     for (const auto& [key, claim] : claims_) claimed += key.second == domain;
     if (claimed >= kMaxClaims) return absl::ResourceExhaustedError("it claims too many NICs");
-    claims_[{name, domain}] = {domain, std::move(descriptor)};
+    claims_[{name, domain}] = {domain, giving, std::move(descriptor)};
     return absl::OkStatus();
   }
   Nic& nic = found->second;
@@ -206,6 +211,7 @@ absl::Status Nics::Held(const std::string& name, DomainId domain, SharedDescript
         absl::StrCat("it holds NIC ", name, ", which domain ", nic.holder, " has"));
   }
   nic.holder = domain;
+  nic.giving = giving;
   nic.declared = true;
   return absl::OkStatus();
 }
@@ -220,18 +226,18 @@ std::vector<std::string> Nics::EndDeclaration(DomainId domain) {
   return missing;
 }
 
-absl::Status Nics::Returned(const std::string& name, DomainId domain) {
+bool Nics::Returned(const std::string& name, DomainId domain, uint32_t giving) {
   auto found = nics_.find(name);
   if (found == nics_.end()) {
     claims_.erase({name, domain});
-    return absl::OkStatus();
+    return true;
   }
-  if (found->second.holder != domain) {
-    return absl::PermissionDeniedError(absl::StrCat("it returns NIC ", name, ", which it does not have"));
-  }
-  found->second.holder = 0;
-  found->second.declared = false;
-  return absl::OkStatus();
+  Nic& nic = found->second;
+  if (nic.holder != domain) return true;
+  if (nic.giving != giving) return false;
+  nic.holder = 0;
+  nic.declared = false;
+  return true;
 }
 
 void Nics::DropDomain(DomainId domain) {

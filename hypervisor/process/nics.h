@@ -22,7 +22,7 @@ using hypervisor::DomainId;
 
 class Nics {
  public:
-  explicit Nics(std::string directory) : directory_(std::move(directory)) {}
+  explicit Nics(std::string directory);
 
   // `adopting`: domains of a former daemon are still to say what they hold. Unavailable: the interface is in
   // use, perhaps by one of them; try again.
@@ -38,11 +38,15 @@ class Nics {
 
   // What domains say of themselves; they are hostile.
   void BeginDeclaration(DomainId domain);
-  absl::Status Held(const std::string& nic, DomainId domain, SharedDescriptor descriptor);
+  absl::Status Held(const std::string& nic, DomainId domain, uint32_t giving, SharedDescriptor descriptor);
   // NICs given to the domain that it did not declare: they are to be told again.
   std::vector<std::string> EndDeclaration(DomainId domain);
-  absl::Status Returned(const std::string& nic, DomainId domain);
+  // `giving`: the number that DeviceMessage gave. False: the return is of an earlier giving; the domain is to
+  // have the NIC again since. Returns are repeated, and may be of NICs that others have by now: that changes
+  // nothing.
+  bool Returned(const std::string& nic, DomainId domain, uint32_t giving);
   void DropDomain(DomainId domain);
+  size_t size() const { return nics_.size(); }
 
  private:
   struct Nic {
@@ -52,17 +56,20 @@ class Nics {
     std::string given_address;  // 6 bytes.
     bool made = false;
     DomainId holder = 0;    // 0: nobody.
+    uint32_t giving = 0;    // Which return is meant for what the holder has.
     bool declared = false;  // The holder has said so on its present connection, or was told on it.
   };
   // Declared by a domain before the NIC was opened by this daemon; checked then.
   struct Claim {
     DomainId domain;
+    uint32_t giving;
     SharedDescriptor descriptor;
   };
 
   std::string MarkOf(const std::string& nic) const;
 
   const std::string directory_;
+  uint32_t next_giving_;  // From a random start, as domains remember those of former daemons.
   std::map<std::string, Nic> nics_;
   std::map<std::pair<std::string, DomainId>, Claim> claims_;
 };

@@ -218,13 +218,15 @@ void ProcessHypervisor::OnExit(DomainId id) {
   loop_.Cancel(domain->reconnect_timer);
   domain->connection.reset();
   const DomainExit exit = ExitOf(domain->pidfd.get());
-  RemoveFiles(id);
-  grants_.DropDomain(id);
   nics_.DropDomain(id);
+  // Somebody waits for a successor: what the dead one leaves behind, perhaps hundreds of keys, comes after.
+  if (observer_ != nullptr) observer_->OnDomainExit(id, exit);
+  RemoveFiles(id);
+  RemoveOldLogs();
+  grants_.DropDomain(id);
   registry_.DropDomain(id);
   AnswerParked(std::move(domain->parked));
   TellOfKeysWhenComplete();
-  if (observer_ != nullptr) observer_->OnDomainExit(id, exit);
 }
 
 void ProcessHypervisor::RemoveFiles(DomainId id) {
@@ -242,6 +244,23 @@ void ProcessHypervisor::BoundLogs() {
     if (stat(path.c_str(), &status) == 0 && status.st_size > kMaxLogBytes) (void)!truncate(path.c_str(), 0);
   }
   log_timer_ = loop_.After(kLogInterval, [this] { BoundLogs(); });
+}
+
+void ProcessHypervisor::RemoveOldLogs() {
+  std::map<DomainId, std::filesystem::path> ended;  // In the order of their starts: ids grow.
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.log_directory, error)) {
+    const std::string name = entry.path().filename();
+    DomainId id;
+    if (entry.path().extension() == ".log" && absl::SimpleAtoi(name.substr(0, name.find('-')), &id) &&
+        domains_.count(id) == 0) {
+      ended[id] = entry.path();
+    }
+  }
+  while (ended.size() > kMaxEndedLogs) {
+    std::filesystem::remove(ended.begin()->second, error);
+    ended.erase(ended.begin());
+  }
 }
 
 std::vector<std::pair<DomainId, std::string>> ProcessHypervisor::Adopted() const {
@@ -331,6 +350,16 @@ absl::Status ProcessHypervisor::GiveNic(const std::string& nic, DomainId id, con
   if (!tell.ok()) return tell.status();
   if (*tell) domain->connection->Send(nics_.DeviceMessage(nic));
   return absl::OkStatus();
+}
+
+std::map<std::string, uint64_t> ProcessHypervisor::Census() const {
+  return {{"domains", domains_.size()},
+          {"registry_keys", registry_.size()},
+          {"registry_watches", registry_.watches()},
+          {"registry_rights", registry_.rights()},
+          {"grants", grants_.memory_size()},
+          {"event_ports", grants_.ports_size()},
+          {"open_nics", nics_.size()}};
 }
 
 absl::StatusOr<StatisticsPage*> ProcessHypervisor::PageOf(DomainId id) {

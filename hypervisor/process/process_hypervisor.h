@@ -31,14 +31,17 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
  public:
   struct Options {
     std::string run_directory;  // Made if absent, 0700: sockets and records of the domains that run.
-    std::string log_directory;  // Made if absent: <id>-<name>.log. At most kMaxLogBytes each.
-    std::string server_image;   // Used when DomainConfig::image is empty.
+    // Made if absent: <id>-<name>.log. At most kMaxLogBytes each, and of ended domains the newest
+    // kMaxEndedLogs.
+    std::string log_directory;
+    std::string server_image;  // Used when DomainConfig::image is empty.
     std::string guest_image;
     // Domain n's root is host user and group uid_base + n. Above the ranges that systemd and subuid(5) hand
     // out.
     uid_t uid_base = 0x70000000;
   };
   static constexpr off_t kMaxLogBytes = 16 << 20;
+  static constexpr size_t kMaxEndedLogs = 100;
 
   // Raises the process's soft limit of open files to the hard one: each domain needs a few. `loop` outlives
   // the result.
@@ -68,6 +71,8 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) override;
   absl::StatusOr<uint64_t> Heartbeat(DomainId domain) override;
 
+  std::map<std::string, uint64_t> Census() const override;
+
   void SetObserver(hypervisor::DomainObserver* observer) override { observer_ = observer; }
 
  private:
@@ -80,6 +85,7 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   void OnExit(DomainId id);
   void RemoveFiles(DomainId id);
   void BoundLogs();
+  void RemoveOldLogs();
   Domain* Find(DomainId id);
   bool adopting() const;  // Some adopted domain has not yet declared what it holds.
   // Until then the registry is incomplete, and a domain told of it would take its peers' keys for gone.
@@ -97,7 +103,7 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   void OnMessage(Domain& domain, Message message);
   void OnDeclared(Domain& domain);
   void OnWatch(Domain& domain, const std::string& path);
-  void OnReturned(Domain& domain, const std::string& nic);
+  void OnReturned(Domain& domain, const std::string& nic, uint32_t giving);
   void OnRequest(Domain& requester, Message request);
   void AnswerParked(std::vector<Domain::Parked> parked);
   Message Answer(const Domain& requester, const Message& request) const;

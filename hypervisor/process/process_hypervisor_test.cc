@@ -5,16 +5,19 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "hypervisor/process/limits.h"
 
 namespace librettos::process {
 namespace {
@@ -32,7 +35,11 @@ struct Recorder : hypervisor::DomainObserver {
   void OnDomainExit(DomainId domain, const DomainExit& exit) override { exits[domain] = exit; }
   void OnDomainConnected(DomainId domain) override { ++connected[domain]; }
   void OnDeviceReturned(DomainId domain, const std::string& nic) override { returned[nic] = domain; }
-  void OnDomainViolation(DomainId domain, const std::string& reason) override { violations[domain] = reason; }
+  void OnDomainViolation(DomainId domain, const std::string& reason) override {
+    violations[domain] = reason;
+    if (on_violation) on_violation();
+  }
+  std::function<void()> on_violation;
   std::map<DomainId, DomainExit> exits;
   std::map<DomainId, int> connected;
   std::map<std::string, DomainId> returned;
@@ -112,6 +119,15 @@ class ProcessHypervisorTest : public testing::Test {
     return hypervisor_->Read(absl::StrCat("/local/domain/", id, "/", key)).value_or("");
   }
 
+  // What the probe saw of the world.
+  std::map<std::string, std::string> Report(DomainId id) {
+    std::map<std::string, std::string> report;
+    for (absl::string_view line : absl::StrSplit(Value(id, "data/report"), '\n', absl::SkipEmpty())) {
+      report.insert(absl::StrSplit(line, absl::MaxSplits('=', 1)));
+    }
+    return report;
+  }
+
   void Order(DomainId id, const std::string& order) {
     hypervisor_->Write(absl::StrCat("/local/domain/", id, "/control/do"), order);
   }
@@ -140,10 +156,7 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
   const int leak = open("/etc/passwd", O_RDONLY);  // Without O_CLOEXEC.
   const DomainId id = CreateDomain({.name = "guests/web", .arguments = {"first argument"}, .files = files});
   close(leak);
-  std::map<std::string, std::string> report;
-  for (absl::string_view line : absl::StrSplit(Value(id, "data/report"), '\n', absl::SkipEmpty())) {
-    report.insert(absl::StrSplit(line, absl::MaxSplits('=', 1)));
-  }
+  auto report = Report(id);
   EXPECT_EQ(report["descriptors"], "0,1,2,3,");
   EXPECT_EQ(report["uid"], "0,0,0");
   EXPECT_EQ(report["groups"], "0");
@@ -160,10 +173,11 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
   EXPECT_EQ(report["read"], "opened");
   EXPECT_TRUE(report["write"] == std::to_string(EROFS) || report["write"] == std::to_string(EACCES));
   EXPECT_EQ(report["hostname"], "guests-web");
-  EXPECT_EQ(report["limits"], "1024,0");
+  rlimit own{};
+  getrlimit(RLIMIT_NOFILE, &own);
+  EXPECT_EQ(report["limits"], absl::StrCat(std::min<rlim_t>(kMaxOpenFiles, own.rlim_max), ",0"));
   EXPECT_EQ(report["environment"], "empty");
   EXPECT_EQ(report["arguments"], "first argument");
-  EXPECT_EQ(report["unshare"], std::to_string(EPERM));
   // From outside: an unprivileged host user, and no namespace shared with the daemon.
   const std::string process = absl::StrCat("/proc/", hypervisor_->Pid(id));
   std::stringstream status;
@@ -176,11 +190,70 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
   }
 }
 
+// The probe has no sandbox of its own.
+TEST_F(ProcessHypervisorTest, RefusesCallsOfAnImageThatDoesNotConfineItself) {
+  const DomainId id = CreateDomain();
+  auto report = Report(id);
+  const std::string denied = std::to_string(EPERM);
+  EXPECT_EQ(report["blocking"], denied) << "a shared doorbell could be made blocking";
+  EXPECT_EQ(report["fionbio"], denied) << "a shared doorbell could be made blocking";
+  EXPECT_EQ(report["nonblocking"], "1");
+  EXPECT_EQ(report["own"], denied);
+  EXPECT_EQ(report["execute"], denied);
+  EXPECT_EQ(report["execveat"], denied);
+  EXPECT_EQ(report["setsockopt"], denied);
+  EXPECT_EQ(report["clone3"], std::to_string(ENOSYS));
+  EXPECT_EQ(report["threads"], "1");
+}
+
+TEST_F(ProcessHypervisorTest, KillsAnImageThatTriesWhatNoDomainNeeds) {
+  const std::string killed = absl::StrCat("killed by signal ", SIGSYS);
+  for (const char* order : {"call fork", "call clone", "call execve", "call ptrace", "call mount",
+                            "call unshare", "call inet", "call unix", "call bpf", "call perf", "call keyctl",
+                            "call io_uring", "call x32", "tighten"}) {  // The last: by a filter of its own.
+    const DomainId id = CreateDomain();
+    Order(id, order);
+    UpTo([&] { return recorder_.exits.count(id) > 0; });
+    EXPECT_EQ(recorder_.exits[id].description.substr(0, killed.size()), killed) << order;
+  }
+}
+
 TEST_F(ProcessHypervisorTest, LogsToAFile) {
   const DomainId id = CreateDomain();
   std::stringstream log;
   log << std::ifstream(absl::StrCat(directory_, "/log/", id, "-guests-web.log")).rdbuf();
   EXPECT_EQ(log.str(), "probe domain runs\n");
+}
+
+TEST_F(ProcessHypervisorTest, KeepsTheLogsOfDomainsThatEndedLast) {
+  const DomainId running = CreateDomain(), ended = CreateDomain();
+  constexpr int kOld = ProcessHypervisor::kMaxEndedLogs + 10;
+  for (int i = 0; i < kOld; ++i)
+    std::ofstream(absl::StrCat(directory_, "/log/", 1000 + i, "-guests-old.log")) << "x";
+  std::ofstream(directory_ + "/log/notes.txt") << "not ours";
+  Order(ended, "exit 0");
+  UpTo([&] { return recorder_.exits.count(ended) > 0; });
+  const auto exists = [&](DomainId id, const char* name) {
+    return fs::exists(absl::StrCat(directory_, "/log/", id, "-guests-", name, ".log"));
+  };
+  EXPECT_TRUE(exists(running, "web")) << "it still writes to it";
+  EXPECT_FALSE(exists(ended, "web")) << "the oldest of those that ended";
+  EXPECT_FALSE(exists(1009, "old"));
+  EXPECT_TRUE(exists(1010, "old"));
+  EXPECT_TRUE(exists(1000 + kOld - 1, "old"));
+  EXPECT_TRUE(fs::exists(directory_ + "/log/notes.txt"));
+}
+
+TEST_F(ProcessHypervisorTest, LeavesNothingOfADomainInItsTables) {
+  const auto before = hypervisor_->Census();
+  const DomainId id = CreateDomain();
+  EXPECT_GT(hypervisor_->Census().at("registry_keys"), before.at("registry_keys"));
+  EXPECT_EQ(hypervisor_->Census().at("grants"), 1u);
+  hypervisor_->AllowRead(absl::StrCat("/local/domain/", id, "/data"), id + 1);
+  hypervisor_->Reserve(absl::StrCat("/local/domain/", id, "/data/x"));
+  Order(id, "exit 0");
+  UpTo([&] { return recorder_.exits.count(id) > 0; });
+  EXPECT_EQ(hypervisor_->Census(), before);
 }
 
 TEST_F(ProcessHypervisorTest, ReportsHowADomainEnds) {
@@ -309,6 +382,43 @@ TEST_F(ProcessHypervisorTest, GivesANicAndFindsItAgain) {
   // The interface was made here, by an earlier daemon: it goes.
   ASSERT_TRUE(hypervisor_->CloseNic("nics/wire").ok());
   EXPECT_NE(system(("ip -n " + spaces_[0] + " link show tap0 >/dev/null 2>&1").c_str()), 0);
+}
+
+TEST_F(ProcessHypervisorTest, LearnsOfAReturnThatWasLostWithItsConnection) {
+  const NicConfig config{.interface = "tap0", .network_namespace = "/run/netns/" + MakeNamespace()};
+  ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+  const DomainId id = CreateDomain(), other = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return and break");
+  UpTo([&] { return recorder_.returned["wire"] == id; });
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", other, "").ok());
+  UpTo([&] { return Value(other, "data/nic") == "wire"; });
+  // What it declares on each further connection takes the NIC from nobody, and is no offence.
+  recorder_.violations.clear();
+  const int connections = recorder_.connected[id];
+  Order(id, "break");
+  UpTo([&] { return recorder_.connected[id] > connections; });
+  EXPECT_TRUE(recorder_.violations.empty()) << recorder_.violations[id];
+  EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", id, "")));
+}
+
+TEST_F(ProcessHypervisorTest, ForgetsAReturnOfAnEarlierGiving) {
+  const NicConfig config{.interface = "tap0", .network_namespace = "/run/netns/" + MakeNamespace()};
+  ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+  const DomainId id = CreateDomain(), other = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return");
+  UpTo([&] { return recorder_.returned["wire"] == id; });
+  // Given again while it is away: it declares the old return before it is told.
+  const int connections = recorder_.connected[id];
+  recorder_.on_violation = [&] { ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok()); };
+  recorder_.returned.clear();
+  Order(id, "garbage");
+  UpTo([&] { return recorder_.connected[id] > connections; });
+  EXPECT_EQ(recorder_.returned.count("wire"), 0u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", other, "")));
 }
 
 TEST_F(ProcessHypervisorTest, ExplainsNicsThatCannotBeOpened) {

@@ -81,7 +81,14 @@ absl::Status Registry::Remove(DomainId writer, absl::string_view path) {
   }
   ForSubtree(path,
              [&](Keys::iterator key) { return CanWrite(writer, key->first) ? Erase(key) : std::next(key); });
+  // What is made there anew gets its rights anew.
+  if (writer == 0) DropRights(path);
   return absl::OkStatus();
+}
+
+void Registry::DropRights(absl::string_view root) {
+  std::erase_if(readers_, [&](const auto& at) { return Covers(root, at.first); });
+  std::erase_if(reserved_, [&](const auto& at) { return Covers(root, at); });
 }
 
 absl::StatusOr<std::string> Registry::Read(DomainId reader, absl::string_view path) const {
@@ -218,13 +225,9 @@ void Registry::DropDomain(DomainId domain) {
   const std::string root = absl::StrCat("/local/domain/", domain);
   ForSubtree(root, [&](Keys::iterator key) { return Erase(key); });
   owned_.erase(domain);
-  for (auto at = readers_.begin(); at != readers_.end();) {
-    at->second.erase(domain);
-    at = Covers(root, at->first) || at->second.empty() ? readers_.erase(at) : std::next(at);
-  }
-  for (auto at = reserved_.begin(); at != reserved_.end();) {
-    at = Covers(root, *at) ? reserved_.erase(at) : std::next(at);
-  }
+  DropRights(root);
+  for (auto& [path, readers] : readers_) readers.erase(domain);
+  std::erase_if(readers_, [](const auto& at) { return at.second.empty(); });
 }
 
 }  // namespace librettos::process

@@ -21,9 +21,9 @@
 
 namespace librettos::process {
 
-// Per domain; docs/protocols.md, "Registry".
-inline constexpr size_t kMaxKeys = 512;
-inline constexpr size_t kMaxWatches = 64;
+// Per domain; docs/protocols.md, "Registry". A server of 256 guests has a watch and up to two keys for each.
+inline constexpr size_t kMaxKeys = 1024;
+inline constexpr size_t kMaxWatches = 1024;
 
 class Registry {
  public:
@@ -32,15 +32,19 @@ class Registry {
   explicit Registry(std::function<void(const std::string& path)> changed) : changed_(std::move(changed)) {}
 
   absl::Status Write(DomainId writer, absl::string_view path, absl::string_view value);
-  // Removes `path` and all below it that `writer` may write. Absent keys are not an error.
+  // Removes `path` and all below it that `writer` may write; by domain 0 also the rights given there. Absent
+  // keys are not an error.
   absl::Status Remove(DomainId writer, absl::string_view path);
   absl::StatusOr<std::string> Read(DomainId reader, absl::string_view path) const;
   std::vector<std::string> List(absl::string_view path) const;  // Names of children, as domain 0 sees them.
   size_t size() const { return keys_.size(); }
+  size_t watches() const { return watches_.size(); }                    // Paths that are watched.
+  size_t rights() const { return readers_.size() + reserved_.size(); }  // Paths with AllowRead or Reserve.
 
-  // Lets `reader` read `path` and below, until `reader` or the owner of the path ends.
+  // Lets `reader` read `path` and below, until `reader` or the owner of the path ends, or domain 0 removes
+  // it.
   void AllowRead(absl::string_view path, DomainId reader);
-  // Lets only domain 0 write at and below `path`, until the owner of the path ends.
+  // Lets only domain 0 write at and below `path`, until the owner of the path ends, or domain 0 removes it.
   void Reserve(absl::string_view path);
   bool CanRead(DomainId reader, absl::string_view path) const;
   bool CanWrite(DomainId writer, absl::string_view path) const;
@@ -71,6 +75,7 @@ class Registry {
   using Keys = std::map<std::string, Key, std::less<>>;
 
   Keys::iterator Erase(Keys::iterator key);
+  void DropRights(absl::string_view root);
   // Calls `visit` for each key at and below `path`; visit returns the next position.
   template <class Visit>
   void ForSubtree(absl::string_view path, Visit visit);

@@ -88,6 +88,20 @@ TEST_F(RegistryTest, ReadersFollowTheTable) {
       registry_.Read(8, "/local/domain/7/control/lease-key").status()));  // Not its existence.
 }
 
+TEST_F(RegistryTest, RightsGoWithWhatDomain0Removes) {
+  const std::string guest = "/local/domain/7/backend/vif/9";
+  registry_.Reserve(guest + "/0/guest");
+  registry_.AllowRead(guest + "/0/state", 9);
+  registry_.AllowRead("/local/domain/7/data/a", 9);
+  ASSERT_EQ(registry_.rights(), 3u);
+  ASSERT_TRUE(registry_.Remove(7, guest).ok());
+  EXPECT_EQ(registry_.rights(), 3u) << "the owner cannot remove what was given";
+  ASSERT_TRUE(registry_.Remove(0, guest).ok());
+  EXPECT_EQ(registry_.rights(), 1u);
+  registry_.DropDomain(9);
+  EXPECT_EQ(registry_.rights(), 0u);
+}
+
 TEST_F(RegistryTest, ReserveAndAllowRead) {
   ASSERT_TRUE(registry_.Write(7, "/local/domain/7/data/a/b", "1").ok());
   registry_.Reserve("/local/domain/7/data/a");

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "hypervisor/process/confinement.h"
 #include "hypervisor/process/image.h"
+#include "hypervisor/process/system_calls.h"
 
 namespace librettos::process {
 namespace {
@@ -107,20 +108,25 @@ absl::StatusOr<Spawned> Spawn(const SpawnPlan& plan, const std::function<absl::S
     return Errno("descriptors");
   Descriptor ours(pair[0]), theirs(pair[1]);
 
+  absl::StatusOr<std::vector<sock_filter>> filter = SystemCallFilter(kImageDescriptor);
+  if (!filter.ok()) return filter.status();
+
   std::vector<char*> arguments = {const_cast<char*>(plan.image.c_str())};
   for (const std::string& argument : plan.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   char* const environment[] = {nullptr};
-  const Confinement confinement{.image = image->get(),
-                                .log = log->get(),
-                                .null = null.get(),
-                                .control = plan.control,
-                                .status = theirs.get(),
-                                .parent_status = ours.get(),
-                                .files = plan.files.empty() ? nullptr : plan.files.c_str(),
-                                .hostname = plan.hostname.c_str(),
-                                .arguments = arguments.data(),
-                                .environment = environment};
+  const Confinement confinement{
+      .image = image->get(),
+      .log = log->get(),
+      .null = null.get(),
+      .control = plan.control,
+      .status = theirs.get(),
+      .parent_status = ours.get(),
+      .files = plan.files.empty() ? nullptr : plan.files.c_str(),
+      .hostname = plan.hostname.c_str(),
+      .arguments = arguments.data(),
+      .environment = environment,
+      .filter = {.len = static_cast<unsigned short>(filter->size()), .filter = filter->data()}};
   int pidfd = -1, error = 0;
   Spawned spawned;
   spawned.pid = CloneConfined(confinement, &pidfd, &error);

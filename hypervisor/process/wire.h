@@ -22,7 +22,8 @@ enum class WireType : uint16_t {
   kKey,        // path, value; a: 1 present, 0 gone. A watch fired, or its first state.
   kMapReply,   // id of the request; a: Error; b: size in bytes; descriptor: memfd.
   kBindReply,  // id; a: Error; descriptors: [to signal the peer, to wait for the peer]
-  kDevice,     // path: NIC name; a: DeviceKind; b: MTU; value: 6 bytes of address; descriptor.
+  kDevice,     // path: NIC name; number: of this giving; a: DeviceKind; b: MTU; value: 6 bytes of address;
+               // descriptor.
   kSynced,     // path: of a kWatch; all keys at and below it that exist were sent, after that kWatch.
   // Domain to daemon.
   kPublish = 64,  // path, value
@@ -35,9 +36,12 @@ enum class WireType : uint16_t {
   kClosePort,     // number
   kMap,           // id; a: owner; number: reference; b: 1 writable
   kBind,          // id; a: owner; number: port
-  kReturnDevice,  // path: NIC name
-  kHolding,       // path: NIC name; descriptor. Re-declaration of a device after a reconnection.
-  kDeclared,      // End of the re-declaration.
+  // path: NIC name; number: of the giving that is over. Declared again until the NIC is given anew, as it may
+  // have
+  // been lost with its connection.
+  kReturnDevice,
+  kHolding,   // path: NIC name; number: of the giving; descriptor. Re-declaration after a reconnection.
+  kDeclared,  // End of the re-declaration.
 };
 
 // Followed by path_bytes of path, then value_bytes of value.

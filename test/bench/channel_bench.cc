@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "guest/channel/ring.h"
+#include "test/tools/measure.h"
 
 namespace {
 
@@ -35,15 +35,14 @@ using librettos::channel::Received;
 using librettos::channel::RingControl;
 using librettos::channel::RingView;
 using librettos::channel::Violation;
+using librettos::test::Clock;
+using librettos::test::kSecond;
+using librettos::test::Percentile;
 
 constexpr uint32_t kEntries = 1024;
 constexpr uint32_t kSlotBytes = 2048;
 constexpr uint32_t kBatch = 32;
 constexpr size_t kRingBytes = 4096 + kEntries * sizeof(Descriptor) + size_t{kEntries} * kSlotBytes;
-
-uint64_t Nanoseconds() {
-  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
 
 // What a wait for the other process does between two looks.
 void Pause() { __builtin_ia32_pause(); }
@@ -150,7 +149,7 @@ void SendChecked(World& world, uint32_t length, uint64_t until) {
   frame.parts = {&part, 1};
   frame.length = length;
   uint64_t sent = 0;
-  while (Nanoseconds() < until) {
+  while (Clock() < until) {
     for (int turn = 0; turn < 64; ++turn) {
       for (uint32_t i = 0; i < kBatch; ++i, ++sent) {
         if (!producer.Put(frame).ok()) {
@@ -196,7 +195,7 @@ void SendRaw(World& world, uint32_t length, uint64_t until) {
   std::vector<std::byte> bytes(length, std::byte{0x5a});
   uint32_t head = 0, tail = 0;
   uint64_t sent = 0;
-  while (Nanoseconds() < until) {
+  while (Clock() < until) {
     for (int turn = 0; turn < 64; ++turn) {
       for (uint32_t i = 0; i < kBatch; ++i) {
         if (head - tail == kEntries) tail = shared.raw_tail.load(std::memory_order_acquire);
@@ -242,18 +241,18 @@ double Rate(bool checked, uint32_t length, double seconds) {
   uint64_t begin = 0, end = 0;
   world.Run(
       [&] {
-        begin = Nanoseconds();
-        const uint64_t until = begin + static_cast<uint64_t>(seconds * 1e9);
+        begin = Clock();
+        const uint64_t until = begin + static_cast<uint64_t>(seconds * kSecond);
         if (checked) {
           SendChecked(world, length, until);
         } else {
           SendRaw(world, length, until);
         }
-        end = Nanoseconds();
+        end = Clock();
       },
       [&] { checked ? TakeChecked(world, length) : TakeRaw(world, length); });
   if (world.shared().sent != world.shared().taken) World::Die("frames sent and frames taken differ");
-  return static_cast<double>(world.shared().taken) / (static_cast<double>(end - begin) / 1e9);
+  return static_cast<double>(world.shared().taken) / (static_cast<double>(end - begin) / kSecond);
 }
 
 // ---- Round trip ------------------------------------------------------------------------------------------
@@ -305,12 +304,12 @@ std::vector<uint64_t> RoundTrips(bool sleeps, double seconds) {
   world.Run(
       [&] {
         End end(world, 0, sleeps);
-        const uint64_t until = Nanoseconds() + static_cast<uint64_t>(seconds * 1e9);
-        uint64_t before = Nanoseconds();
+        const uint64_t until = Clock() + static_cast<uint64_t>(seconds * kSecond);
+        uint64_t before = Clock();
         while (before < until && times.size() < times.capacity()) {
           end.Send();
           (void)end.Take();
-          const uint64_t after = Nanoseconds();
+          const uint64_t after = Clock();
           times.push_back(after - before);
           before = after;
         }
@@ -346,12 +345,12 @@ int main(int argc, char** argv) {
     for (bool checked : {true, false}) {
       std::vector<double>& sorted = rates[checked];
       std::sort(sorted.begin(), sorted.end());
-      const double p50 = sorted[kRepetitions / 2];
+      const double p50 = Percentile(sorted, 0.5);
       std::printf("%-6s %4u bytes      %12.2f %12.2f %12.2f %12.1f\n", checked ? "ring" : "raw", length,
-                  sorted.front() / 1e6, p50 / 1e6, sorted.back() / 1e6, p50 * length * 8 / 1e9);
+                  sorted.front() / 1e6, p50 / 1e6, sorted.back() / 1e6, p50 * length * 8 / kSecond);
     }
     std::sort(ratios.begin(), ratios.end());
-    std::printf("ring / raw             %12.2f %12.2f %12.2f\n", ratios.front(), ratios[kRepetitions / 2],
+    std::printf("ring / raw             %12.2f %12.2f %12.2f\n", ratios.front(), Percentile(ratios, 0.5),
                 ratios.back());
   }
   std::printf("\n%-22s %12s %12s %12s %12s\n", "round trip, 64 bytes", "p50 ns", "p99 ns", "max ns", "trips");
@@ -359,7 +358,7 @@ int main(int argc, char** argv) {
     const std::vector<uint64_t> times = RoundTrips(sleeps, seconds * 5);
     if (times.empty()) return 1;
     std::printf("%-22s %12lu %12lu %12lu %12zu\n", sleeps ? "asleep (eventfd)" : "polling",
-                times[times.size() / 2], times[times.size() * 99 / 100], times.back(), times.size());
+                Percentile(times, 0.5), Percentile(times, 0.99), times.back(), times.size());
   }
   return 0;
 }

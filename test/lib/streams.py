@@ -13,9 +13,9 @@ class UdpStream:
         self._process = lab.client_start(lab.binary("test/tools/stream"), address, port, "--rate", rate or lab.udp_rate,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def mark(self):
+    def mark(self, instant_ns=0):
         """What became of the numbers sent since the last mark; see test/tools/stream.cc."""
-        self._process.stdin.write("mark\n")
+        self._process.stdin.write(f"mark {instant_ns}\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:

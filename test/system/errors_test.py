@@ -1,5 +1,6 @@
 """Wrong input to every command: the right exit status, a useful text, nothing changed."""
 import json
+import re
 import unittest
 
 from lib import runner, scenario
@@ -35,6 +36,59 @@ class ErrorsTest(unittest.TestCase):
         self.assertIn(text, done.stderr, f"{command}")
         self.assertTrue(done.stderr.startswith("librettosctl: "), done.stderr)
         self.assertEqual(self.snapshot(), before, f"{command} changed something")
+
+    def test_each_command(self):
+        """Every command that there is, with everything that its options and its name can have wrong."""
+        self.lab.ctl("guest", "set-mode", "web", "server")  # Leaves an operation.
+        operation = self.lab.ctl("-o", "name", "operation", "list").stdout.split()[0]
+        channel = self.lab.ctl("-o", "name", "channel", "list").stdout.split()[0]
+        own = {"server": scenario.SERVER, "guest": "web", "nic": "wire0", "channel": channel, "operation": operation}
+        # What makes each command complete, after its name.
+        rest = {"server create": ["--nic", "spare"], "guest create": ["--server", scenario.SERVER, "--address", "10.77.0.50/24", "--", "echo"],
+                "guest set-mode": ["direct"], "nic create": ["--tap", "new0"]}
+        nameless = {"version", "completion bash", "stats", *(f"{noun} list" for noun in own)}
+        wrong_names = {"nosuch": NOT_FOUND, "we_b": USAGE, "": USAGE}
+        wrong_options = {"--request-id": ["two words", "x" * 65], "--deadline": ["-1s", "1000000h", "x", "5"],
+                         "--hang-timeout": ["-1s", "1000000h", "x"], "--health-timeout": ["-1s", "1000000h", "x"], "--interval": ["-1s", "x"],
+                         "--count": ["-1", "x"], "--nic": ["a_b"], "--server": ["a_b"], "--address": ["x"], "--shared": ["x"],
+                         "--gateway4": ["x"], "--gateway6": ["x"], "--mac": ["x"], "--queue-pairs": ["9", "x"], "--image": ["/nonexistent"],
+                         "--files": ["/nonexistent"], "--restart": ["sometimes"], "--tap": ["sixteen-letters-"], "--netns": ["relative"],
+                         "--bridge": ["a/b"], "--guest": ["a_b"]}
+        any_value = {"--help", "--watch", "--wait", "--no-wait", "--standby", "--no-standby"}
+        for command, options in self.commands().items():
+            with self.subTest(command):
+                words = command.split()
+                create = words[-1] == "create"
+                named = words + ([] if command in nameless else ["new" if create else own[words[0]]])
+                tail = rest.get(command, [])
+                self.refuse(USAGE, "--frob", *named, "--frob", *tail)
+                if command != "stats":  # Whose name may be left out.
+                    self.refuse(USAGE, "usage", *named, "surplus", "surplus", *tail)
+                if command not in nameless:
+                    self.refuse(USAGE, "NAME", *words)
+                    for name, code in wrong_names.items():
+                        if words[0] == "channel" and name:
+                            code = USAGE  # Neither is a channel's name.
+                        if not (create and code == NOT_FOUND):
+                            self.refuse(code, "name" if code == USAGE else name, *words, name, *tail)
+                for option in options:
+                    if option == "--etag":
+                        self.refuse(CONFLICT, "etag", *named, option, "stale", *tail)
+                    elif option not in any_value:
+                        self.assertIn(option, wrong_options, f"{command}: an option without a wrong value here")
+                        for value in wrong_options[option]:
+                            needed = tail
+                            if option in tail:  # Instead of the right one.
+                                needed = tail[:tail.index(option)] + tail[tail.index(option) + 2:]
+                            self.refuse(USAGE, "librettosctl", *named, f"{option}={value}", *needed)
+
+    def commands(self):
+        """All that the program has, by its own account, with their options."""
+        script = self.lab.ctl("completion", "bash").stdout
+        found = dict(re.findall(r"^    '([^']*)'\) words='([^']*)'", script, re.MULTILINE))
+        leaves = {path: words.split() for path, words in found.items() if path and not any(other.startswith(path + " ") for other in found)}
+        self.assertGreater(len(leaves), 15)
+        return {path: [word for word in words if word.startswith("--")] for path, words in leaves.items()}
 
     def test_unknown_names(self):
         for noun in ("server", "guest", "nic", "operation"):

@@ -1,4 +1,6 @@
 """Creating and deleting leaves nothing behind."""
+import contextlib
+import json
 import os
 import pathlib
 import random
@@ -6,12 +8,15 @@ import time
 import unittest
 
 from lib import runner, scenario
-from lib.lab import Lab
+from lib.lab import Lab, run
 
 CYCLES = 100
+KEPT_LOGS = 100  # Of ended domains: kMaxEndedLogs.
 
 
 class LifecycleTest(unittest.TestCase):
+    maxDiff = None
+
     def setUp(self):
         self.lab = Lab().__enter__()
         self.addCleanup(self.lab.close)
@@ -27,9 +32,34 @@ class LifecycleTest(unittest.TestCase):
         for name, pid in (("daemon", self.lab.daemon.pid), ("server", server["activePid"]), ("standby", server["standbyPid"])):
             found[f"{name} descriptors"] = len(os.listdir(f"/proc/{pid}/fd"))
             found[f"{name} maps"] = sum("memfd" in line for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines())
-        found["domains"] = len(list(self.lab.directory.glob("run/domains/*.json")))
         found["mounts"] = len(pathlib.Path("/proc/self/mounts").read_text().splitlines())
+        statistics = json.loads(self.lab.ctl("-o", "json", "stats", "daemon").stdout)
+        found |= {f"daemon's {name}": int(count) for name, count in statistics["resources"][0]["counters"].items()}
+        domains = self.domains()
+        found["processes"] = len(domains)
+        found["namespaces"] = len({space for pid in domains for space in self.namespaces(pid)})
+        found["named namespaces"] = sorted(path.name for path in pathlib.Path("/run/netns").glob(f"lbr-{self.lab.tag}-*"))
+        found["interfaces"] = sorted(link["ifname"] for link in json.loads(
+            run("ip", "-n", self.lab.namespace("wire"), "-j", "link").stdout))
+        found["files"] = sorted(str(path.relative_to(self.lab.directory)) for path in self.lab.directory.rglob("*")
+                                if path.is_file() and "log/" not in str(path.relative_to(self.lab.directory)))
         return found
+
+    def domains(self):
+        """Processes that run an image of this lab, whoever knows of them."""
+        images = {str(self.lab.server_image).encode(), str(self.lab.guest_image).encode()}
+        pids = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if path.read_bytes().split(b"\0")[0] in images:
+                    pids.append(int(path.parent.name))
+        return pids
+
+    @staticmethod
+    def namespaces(pid):
+        with contextlib.suppress(OSError):
+            return {os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/ns").iterdir()}
+        return set()
 
     def resident_kib(self):
         for line in pathlib.Path(f"/proc/{self.lab.daemon.pid}/status").read_text().splitlines():
@@ -57,6 +87,8 @@ class LifecycleTest(unittest.TestCase):
         while self.resources() != expected and time.monotonic() < deadline:
             time.sleep(0.05)
         self.assertEqual(self.resources(), expected)
+        running, logs = len(self.domains()), len(list(self.lab.directory.glob("log/*.log")))
+        self.assertLessEqual(logs, running + KEPT_LOGS)
         self.assertLess(self.resident_kib() - memory, 8192, "the daemon grew")
 
     def test_close_removes_everything(self):

@@ -6,9 +6,29 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab, kill
-from lib.streams import make_file
+from lib.streams import Downloads, UdpStream, make_file
 
 SHARED = "10.77.0.2"
+
+# Opens so many connections, asks on each for /small when all are open, and reads all answers.
+MANY_CONNECTIONS = """
+import resource, socket, sys
+host, count = sys.argv[1], int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
+connections = [socket.create_connection((host, 80), timeout=30) for _ in range(count)]
+for connection in connections:
+    connection.sendall(b"GET /small HTTP/1.1\\r\\nHost: guest\\r\\n\\r\\n")
+answers = 0
+for connection in connections:
+    data = b""
+    while not data.endswith(b"x" * 1000):
+        part = connection.recv(4096)
+        if not part:
+            sys.exit("closed after " + repr(data))
+        data += part
+    answers += data.startswith(b"HTTP/1.1 200")
+print(answers, "answers")
+"""
 
 
 class TrafficTest(unittest.TestCase):
@@ -41,16 +61,61 @@ class TrafficTest(unittest.TestCase):
         return self.lab.client("curl", "-sS", "--fail", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", url,
                                **options)
 
-    def test_curl_1_gib(self):
-        for host in ("10.77.0.11", "[fd77::b]"):
+    def curl_1_gib(self, *hosts):
+        for host in hosts:
             done = self.lab.client("sh", "-c", f"curl -sS --fail 'http://{host}/file' | sha256sum")
             self.assertEqual(done.stdout.split()[0], self.sha256, host)
 
-    def test_wrk_50_connections(self):
-        done = self.lab.client("wrk", "-c", "50", "-t", "1", "-d", "5s", "http://10.77.0.11/small")
+    def wrk_50_connections(self, host):
+        done = self.lab.client("wrk", "-c", "50", "-t", "1", "-d", "5s", f"http://{host}/small")
         self.assertNotIn("Socket errors", done.stdout)
         self.assertNotIn("Non-2xx", done.stdout)
         self.assertGreater(int(re.search(r"(\d+) requests in", done.stdout)[1]), 50)
+
+    def test_curl_1_gib(self):
+        self.curl_1_gib("10.77.0.11", "[fd77::b]")
+
+    def test_wrk_50_connections(self):
+        self.wrk_50_connections("10.77.0.11")
+
+    def test_10000_connections(self):
+        self.guest("many", 20, "--files", str(self.files), "--", "http")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "many")
+        # With one more, its table would be full, and it would close idle ones to make room.
+        done = self.lab.client("python3", "-c", MANY_CONNECTIONS, "10.77.0.20", "9999")
+        self.assertEqual(done.stdout, "9999 answers\n")
+
+    def test_queue_pairs(self):
+        self.guest("quad", 17, "--queue-pairs", "4", "--files", str(self.files), "--", "http")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "quad")
+        self.curl_1_gib("10.77.0.17", "[fd77::11]")
+        self.wrk_50_connections("10.77.0.17")
+        self.shared_guest("quad-shared", "--queue-pairs", "4", "--files", str(self.files), "--", "http", "--port", "8100")
+        self.curl_1_gib(f"{SHARED}:8100")
+
+    def test_queue_pairs_through_changes(self):
+        self.guest("quad-web", 21, "--queue-pairs", "4", "--files", str(self.files), "--", "http")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "quad-web")
+        self.guest("quad-echo", 22, "--queue-pairs", "4", "--", "echo")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "quad-echo")
+        scenario.standby_ready(self.lab)
+        downloads = Downloads(self.lab, "http://10.77.0.21/file", self.sha256, limit_rate="200M")
+        with UdpStream(self.lab, "10.77.0.22") as stream, downloads:
+            for mode in ("direct", "server") * 3:
+                for guest in ("quad-web", "quad-echo"):
+                    scenario.set_mode(self.lab, guest, mode)
+            mark = stream.mark()
+            self.assertEqual(mark["missing"], 0, mark)
+            for _ in range(3):
+                scenario.replace_server(self.lab)
+        self.assertEqual(downloads.failures, [], self.lab.log() + self.lab.domain_logs())
+
+    def test_queue_pairs_iperf(self):
+        self.guest("sink4", 18, "--queue-pairs", "4", "--", "iperf", "-s")
+        self.addCleanup(self.lab.ctl, "guest", "delete", "sink4")
+        done = self.lab.client("iperf", "-c", "10.77.0.18", "-P", "4", "-t", "2", "-f", "m")
+        self.assertGreater(self.iperf_rate(done.stdout), 1e6, done.stdout)
+        self.iperf_from_guest("source4", 19, "--queue-pairs", "4")
 
     def test_ping(self):
         for address in ("10.77.0.11", "fd77::b", SHARED, "fd77::2"):
@@ -76,11 +141,14 @@ class TrafficTest(unittest.TestCase):
         self.assertIn("Server Report", done.stdout)
 
     def test_iperf_from_guest(self):
+        self.iperf_from_guest("source", 14)
+
+    def iperf_from_guest(self, name, number, *options):
         server = self.lab.client_start("iperf", "-s", "-P", "1", stdout=-1, stderr=-1)
         time.sleep(0.3)
-        self.lab.ctl("guest", "create", "source", "--server", scenario.SERVER, "--address", "10.77.0.14/24", "--restart",
-                     "never", "--no-wait", "--", "iperf", "-c", "10.77.0.1", "-t", "2")
-        self.addCleanup(self.lab.ctl, "guest", "delete", "source")
+        self.lab.ctl("guest", "create", name, "--server", scenario.SERVER, "--address", f"10.77.0.{number}/24", "--restart",
+                     "never", "--no-wait", *options, "--", "iperf", "-c", "10.77.0.1", "-t", "2")
+        self.addCleanup(self.lab.ctl, "guest", "delete", name)
         try:
             output, _ = server.communicate(timeout=20)
         finally:

@@ -7,8 +7,10 @@
 // and then prints one line of JSON about the numbers since the last mark:
 //   sent, received, missing, duplicates, reordered: datagrams;
 //   pause_us: the longest time from sending a number to the arrival (kernel timestamp) of it or of any later
-//   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us: the
-//   median of the same over all new highest numbers, to compare with.
+//   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us,
+//   p99_us: of the same over all new highest numbers, to compare with;
+//   after_ns, after_us: of the first arrival after the instant of a line "mark NS" (UTC), when it came and
+//   its pause.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <poll.h>
@@ -26,13 +28,11 @@
 #include <string>
 #include <vector>
 
+#include "test/tools/measure.h"
+
 namespace {
 
-int64_t NowNs() {
-  timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);  // The clock of SO_TIMESTAMPNS.
-  return t.tv_sec * 1'000'000'000ll + t.tv_nsec;
-}
+int64_t NowNs() { return static_cast<int64_t>(librettos::test::Clock(CLOCK_REALTIME)); }
 
 class Stream {
  public:
@@ -120,6 +120,7 @@ class Stream {
       return;
     }
     pauses_.push_back(time - sent_[next_expected_].time);
+    arrivals_.push_back(time);
     next_expected_ = index + 1;
   }
 
@@ -127,7 +128,9 @@ class Stream {
     char line[64];
     const ssize_t length = read(0, line, sizeof line);
     if (length <= 0) return false;
-    if (std::string(line, length).find("mark") != std::string::npos) {
+    const std::string text(line, static_cast<size_t>(length));
+    if (const size_t mark = text.find("mark"); mark != std::string::npos) {
+      instant_ = atoll(text.c_str() + mark + strlen("mark"));
       marking_ = true;
       boundary_ = sent_.size();
       scanned_ = 0;
@@ -144,23 +147,31 @@ class Stream {
   void Report() {
     size_t missing = 0;
     for (size_t i = 0; i < boundary_; ++i) missing += !sent_[i].received;
-    int64_t longest = 0, median = 0;
-    if (!pauses_.empty()) {
-      longest = *std::max_element(pauses_.begin(), pauses_.end());
-      std::nth_element(pauses_.begin(), pauses_.begin() + pauses_.size() / 2, pauses_.end());
-      median = pauses_[pauses_.size() / 2];
+    // Clocks can be set back: the first in the order of arrival.
+    const auto after =
+        std::find_if(arrivals_.begin(), arrivals_.end(), [&](int64_t t) { return t > instant_; });
+    int64_t after_ns = 0, after_pause = 0;
+    if (after != arrivals_.end()) {
+      after_ns = *after;
+      after_pause = pauses_[static_cast<size_t>(after - arrivals_.begin())];
     }
+    std::sort(pauses_.begin(), pauses_.end());
+    auto microseconds = [&](double fraction) {
+      return static_cast<double>(librettos::test::Percentile(pauses_, fraction)) / 1e3;
+    };
     printf(
         "{\"sent\": %zu, \"received\": %zu, \"missing\": %zu, \"duplicates\": %zu, \"reordered\": %zu, "
         "\"late\": %zu, "
-        "\"pause_us\": %.1f, \"median_us\": %.1f}\n",
-        boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, longest / 1e3, median / 1e3);
+        "\"pause_us\": %.1f, \"median_us\": %.1f, \"p99_us\": %.1f, \"after_ns\": %ld, \"after_us\": %.1f}\n",
+        boundary_, boundary_ - missing, missing, duplicates_, reordered_, late_, microseconds(1),
+        microseconds(0.5), microseconds(0.99), after_ns, static_cast<double>(after_pause) / 1e3);
     fflush(stdout);
     sent_.erase(sent_.begin(), sent_.begin() + static_cast<ptrdiff_t>(boundary_));
     base_ += boundary_;
     next_expected_ = next_expected_ > boundary_ ? next_expected_ - boundary_ : 0;
     received_ = duplicates_ = reordered_ = late_ = 0;
     pauses_.clear();
+    arrivals_.clear();
     marking_ = false;
   }
 
@@ -173,6 +184,8 @@ class Stream {
   size_t next_expected_ = 0;  // One above the highest number that came back.
   size_t received_ = 0, duplicates_ = 0, reordered_ = 0, late_ = 0;
   std::vector<int64_t> pauses_;
+  std::vector<int64_t> arrivals_;  // When each of them ended.
+  int64_t instant_ = 0;            // Of the mark.
   bool marking_ = false;
   size_t boundary_ = 0, scanned_ = 0;
   int64_t mark_deadline_ = 0;

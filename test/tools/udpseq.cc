@@ -36,6 +36,7 @@
 #include "guest/apps/pacer.h"
 #include "guest/apps/udpseq_wire.h"
 #include "guest/apps/wire_bytes.h"
+#include "test/tools/measure.h"
 
 namespace {
 
@@ -49,18 +50,13 @@ using librettos::apps::Put64;
 using librettos::apps::SequenceTracker;
 using librettos::apps::TextOf;
 using librettos::apps::UdpseqFigures;
+using librettos::test::Clock;
+using librettos::test::kSecond;
 
-constexpr uint64_t kSecond = 1'000'000'000;
 constexpr size_t kTopGaps = 16;
 constexpr unsigned kBatch = 64;
 
 volatile sig_atomic_t stopping = 0;
-
-uint64_t Clock(clockid_t clock) {
-  timespec t;
-  clock_gettime(clock, &t);
-  return static_cast<uint64_t>(t.tv_sec) * kSecond + static_cast<uint64_t>(t.tv_nsec);
-}
 
 [[noreturn]] void Fail(const std::string& what) {
   fprintf(stderr, "udpseq: %s: %s\n", what.c_str(), strerror(errno));
@@ -152,15 +148,15 @@ int Send(const Options& options) {
   if (connect(s, reinterpret_cast<const sockaddr*>(&peer.address), peer.length) != 0) Fail("connect");
   std::vector<std::byte> packet(size);
   uint64_t number = 0, failed = 0;
-  const uint64_t start = Clock(CLOCK_MONOTONIC);
+  const uint64_t start = Clock();
   const uint64_t end = seconds == 0 ? UINT64_MAX : start + seconds * kSecond;
   Pacer pacer(rate, start);
   while (stopping == 0 && number < count) {
-    const uint64_t now = Clock(CLOCK_MONOTONIC);
+    const uint64_t now = Clock();
     if (now >= end) break;
     for (uint64_t due = std::min<uint64_t>(pacer.Due(now), count - number); due != 0; --due) {
       Put64(packet.data(), number++);
-      Put64(packet.data() + 8, Clock(CLOCK_MONOTONIC));
+      Put64(packet.data() + 8, Clock());
       // A refusal (no neighbour for a moment, port unreachable) is a loss that the receiver's figures show.
       if (send(s, packet.data(), packet.size(), 0) < 0) ++failed;
       pacer.Sent();
@@ -335,7 +331,7 @@ int Receive(const Options& options) {
   if (bind(s, reinterpret_cast<const sockaddr*>(&local.address), local.length) != 0)
     Fail("bind to port " + options.words[1]);
   Receiver receiver(s);
-  const uint64_t end = seconds == 0 ? UINT64_MAX : Clock(CLOCK_MONOTONIC) + seconds * kSecond;
+  const uint64_t end = seconds == 0 ? UINT64_MAX : Clock() + seconds * kSecond;
   struct stat input;
   const bool piped = fstat(0, &input) == 0 && (S_ISFIFO(input.st_mode) || S_ISSOCK(input.st_mode));
   std::string pending;
@@ -347,7 +343,7 @@ int Receive(const Options& options) {
   sigprocmask(SIG_BLOCK, &blocked, &waiting);
   fprintf(stderr, "udpseq: receiving on port %s\n", options.words[1].c_str());
   while (stopping == 0 && receiver.received() < count) {
-    const uint64_t now = Clock(CLOCK_MONOTONIC);
+    const uint64_t now = Clock();
     if (now >= end) break;
     const uint64_t left = std::min(end - now, 3600 * kSecond);
     const timespec timeout{static_cast<time_t>(left / kSecond), static_cast<long>(left % kSecond)};

@@ -17,22 +17,26 @@ void ProcessDevices::SetObserver(DeviceObserver* observer) {
 void ProcessDevices::Return(std::string_view name) {
   for (auto it = held_.begin(); it != held_.end(); ++it) {
     if (name != it->device.name) continue;
-    const std::string returned(name);  // `name` may lie in what is erased.
+    returned_.push_back({std::string(name), it->giving});  // `name` may lie in what is erased.
     loop_.Remove(it->device.descriptor);
     close(it->device.descriptor);
     held_.erase(it);
-    if (!control_.connected()) returned_.push_back(returned);
-    control_.Send({.type = WireType::kReturnDevice, .path = returned});
+    Declare(returned_.back());
     return;
   }
 }
 
+void ProcessDevices::Declare(const Returned& returned) {
+  control_.Send({.type = WireType::kReturnDevice, .number = returned.giving, .path = returned.name});
+}
+
 void ProcessDevices::Redeclare() {
-  for (const std::string& name : returned_) control_.Send({.type = WireType::kReturnDevice, .path = name});
-  returned_.clear();
+  for (const Returned& returned : returned_) Declare(returned);
   for (const Held& held : held_) {
-    control_.Send(
-        {.type = WireType::kHolding, .path = held.device.name, .descriptors = {held.device.descriptor, -1}});
+    control_.Send({.type = WireType::kHolding,
+                   .number = held.giving,
+                   .path = held.device.name,
+                   .descriptors = {held.device.descriptor, -1}});
   }
 }
 
@@ -44,16 +48,19 @@ bool ProcessDevices::OnDevice(InMessage& message) {
       message.header.b == 0 || message.header.b > 65535) {
     return false;
   }
-  for (const Held& held : held_) {
+  std::erase_if(returned_, [&](const Returned& returned) { return message.path == returned.name; });
+  for (Held& held : held_) {
+    if (message.path != held.device.name) continue;
     // A daemon that does not know yet that we hold it; the one we have is the same device.
-    if (message.path == held.device.name) return true;
+    held.giving = message.header.number;
+    return true;
   }
   memcpy(device.name, message.path.data(), message.path.size());
   memcpy(device.address, message.value.data(), sizeof(device.address));
   device.kind = DeviceKind::kTap;
   device.mtu = static_cast<uint32_t>(message.header.b);
   device.descriptor = message.descriptors[0].Release();
-  held_.push_back({device, false});
+  held_.push_back({device, message.header.number, false});
   loop_.RunSoon(this);
   return true;
 }

@@ -23,15 +23,21 @@ class ProcessDevices final : public Devices, private Handler {
  private:
   struct Held {
     Device device;
+    uint32_t giving;  // The daemon's number, by which it knows what a return refers to.
     bool told;
   };
+  struct Returned {
+    std::string name;
+    uint32_t giving;
+  };
+  void Declare(const Returned& returned);
   void OnEvent() override;
 
   ProcessLoop& loop_;
   Control& control_;
   DeviceObserver* observer_ = nullptr;
   std::vector<Held> held_;
-  std::vector<std::string> returned_;  // While no daemon was there to be told.
+  std::vector<Returned> returned_;  // And not given again: told to each new connection.
 };
 
 }  // namespace librettos::process

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "guest/platform/process/test_daemon.h"
 #include "guest/platform/process/test_observers.h"
 
@@ -11,9 +13,10 @@ namespace {
 
 class DevicesTest : public ::testing::Test {
  protected:
-  void Give(TestDaemon& daemon, const char* name) {
+  void Give(TestDaemon& daemon, const char* name, uint32_t number = 1) {
     const std::string address = {2, 0, 0, 0, 0, 5};
     ASSERT_TRUE(daemon.Send({.type = WireType::kDevice,
+                             .number = number,
                              .a = static_cast<uint32_t>(DeviceKind::kTap),
                              .b = 1500,
                              .path = name,
@@ -73,6 +76,30 @@ TEST_F(DevicesTest, HoldingIsDeclaredToTheNextDaemon) {
   domain_.platform().devices().SetObserver(&given_);
   Give(*next, "nic0");
   EXPECT_EQ(given_.devices.size(), 1u);
+}
+
+TEST_F(DevicesTest, ReturnIsDeclaredUntilTheDeviceIsGivenAgain) {
+  Give(*domain_.daemon, "nic0", 5);
+  domain_.platform().devices().Return("nic0");
+  domain_.daemon->Close();  // Without having read it.
+  domain_.Turn();
+  for (int connection = 0; connection < 2; ++connection) {
+    domain_.daemon = domain_.Connect();
+    const auto returned = Only(domain_.Messages(), WireType::kReturnDevice);
+    ASSERT_EQ(returned.size(), 1u) << "connection " << connection;
+    EXPECT_EQ(returned[0].path, "nic0");
+    EXPECT_EQ(returned[0].header.number, 5u);
+  }
+  Give(*domain_.daemon, "nic0", 6);
+  domain_.daemon->Close();
+  domain_.Turn();
+  auto next = domain_.Connect();
+  std::vector<Packet> messages = domain_.Messages(*next);
+  const auto held = std::find_if(messages.begin(), messages.end(),
+                                 [](const Packet& packet) { return packet.type() == WireType::kHolding; });
+  ASSERT_NE(held, messages.end());
+  EXPECT_EQ(held->header.number, 6u);
+  EXPECT_TRUE(Only(std::move(messages), WireType::kReturnDevice).empty()) << "it holds the device again";
 }
 
 TEST_F(DevicesTest, ObserverMayReturnWithinItsCall) {

@@ -1,14 +1,19 @@
 // A domain that publishes what it sees of the world, and does as /local/domain/<id>/control/do says:
-// "exit <status>", "crash", "return <nic>", "garbage", "forbidden". After each reconnection it declares its
-// state anew.
+// "exit <status>", "crash", "return", "return and break", "break", "garbage", "forbidden", "call <name>",
+// "tighten". After each reconnection it declares its state anew.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +23,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <thread>
 
 #include "hypervisor/process/wire.h"
 
@@ -32,7 +38,8 @@ unsigned self = 0;
 int memory = -1;
 std::string nic;
 int nic_descriptor = -1;
-std::string report;  // Made once, before anything else is opened.
+unsigned giving = 0, returned = 0;  // Of the NIC it has, and of the one it gave back.
+std::string report;                 // Made once, before anything else is opened.
 
 void Send(WireType type, const std::string& path, const std::string& value, unsigned number = 0,
           unsigned a = 0, int descriptor = -1) {
@@ -68,6 +75,35 @@ std::string OpenResult(const char* path, int flags) {
   if (descriptor < 0) return std::to_string(errno);
   close(descriptor);
   return "opened";
+}
+
+std::string Outcome(long result) { return result >= 0 ? "done" : std::to_string(errno); }
+
+// By its name in the order "call <name>"; these kill.
+void Call(const std::string& name) {
+  if (name == "fork") (void)fork();
+  if (name == "clone") (void)syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0);
+  if (name == "execve") (void)syscall(SYS_execve, "/srv/file", nullptr, nullptr);
+  if (name == "ptrace") (void)syscall(SYS_ptrace, 0, 0, nullptr, nullptr);
+  if (name == "mount") (void)syscall(SYS_mount, "none", "/srv", "tmpfs", 0, nullptr);
+  if (name == "unshare") (void)unshare(CLONE_NEWUSER);
+  if (name == "inet") (void)socket(AF_INET, SOCK_STREAM, 0);
+  if (name == "unix") (void)socket(AF_UNIX, SOCK_STREAM, 0);
+  if (name == "bpf") (void)syscall(SYS_bpf, 0, nullptr, 0);
+  if (name == "perf") (void)syscall(SYS_perf_event_open, nullptr, 0, -1, -1, 0);
+  if (name == "keyctl") (void)syscall(SYS_keyctl, 0, 0);
+  if (name == "io_uring") (void)syscall(SYS_io_uring_setup, 1, nullptr);
+  if (name == "x32") (void)syscall(SYS_getpid | 0x40000000);
+}
+
+// As an image would that confines itself further: getppid is fatal from here on.
+bool Tighten() {
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{sizeof(code) / sizeof(code[0]), code};
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
 }
 
 std::string Look(int argc, char** argv) {
@@ -108,7 +144,18 @@ std::string Look(int argc, char** argv) {
   add("limits", std::to_string(files.rlim_max) + "," + std::to_string(core.rlim_max));
   add("environment", environ[0] == nullptr ? "empty" : environ[0]);
   add("arguments", argc > 1 ? argv[1] : "");
-  add("unshare", unshare(CLONE_NEWNET) == 0 ? "made" : std::to_string(errno));
+  add("blocking", Outcome(fcntl(kControlDescriptor, F_SETFL, 0)));
+  int no = 0;
+  add("fionbio", Outcome(ioctl(kControlDescriptor, FIONBIO, &no)));
+  add("nonblocking", std::to_string((fcntl(kControlDescriptor, F_GETFL) & O_NONBLOCK) != 0));
+  add("own", Outcome(fcntl(kControlDescriptor, F_SETOWN, 1)));
+  add("execute", Outcome(mprotect(reinterpret_cast<void*>(0x1000), 4096, PROT_EXEC)));
+  add("clone3", Outcome(syscall(SYS_clone3, nullptr, 0)));
+  add("execveat", Outcome(syscall(SYS_execveat, AT_FDCWD, "/srv/file", nullptr, nullptr, 0)));
+  add("setsockopt", Outcome(setsockopt(kControlDescriptor, SOL_SOCKET, SO_SNDBUF, &no, sizeof(no))));
+  int threads = 0;
+  std::thread([&] { threads = 1; }).join();
+  add("threads", std::to_string(threads));
   return text;
 }
 
@@ -117,19 +164,34 @@ void Declare() {
   Send(WireType::kGrant, "", "", 5, 0, memory);
   Send(WireType::kPublish, Key("data/statistics"), "5");
   Send(WireType::kWatch, Key("control"), "");
-  if (nic_descriptor >= 0) Send(WireType::kHolding, nic, "", 0, 0, nic_descriptor);
+  if (nic_descriptor >= 0) Send(WireType::kHolding, nic, "", giving, 0, nic_descriptor);
+  if (returned != 0) Send(WireType::kReturnDevice, nic, "", returned);
   Send(WireType::kDeclared, "", "");
 }
 
+void Break() {
+  close(connection);
+  connection = -1;
+}
+
 void Obey(const std::string& order) {
+  static std::string obeyed;  // Each connection tells of the order that stands.
+  if (order == obeyed) return;
+  obeyed = order;
   if (order.rfind("exit ", 0) == 0) _exit(atoi(order.c_str() + 5));
   if (order == "crash") __builtin_trap();
+  if (order.rfind("call ", 0) == 0) Call(order.substr(5));
+  if (order == "tighten" && Tighten()) (void)getppid();
+  if (order == "break") Break();
   if (order == "garbage") (void)!write(connection, "garbage", 7);
   if (order == "forbidden") Send(WireType::kPublish, "/local/domain/0/data/x", "1");
-  if (order == "return") {
+  if (order == "return" || order == "return and break") {
     close(nic_descriptor);
     nic_descriptor = -1;
-    Send(WireType::kReturnDevice, nic, "");
+    returned = giving;
+    // The latter: as if the message were lost with its connection.
+    if (order == "return") Send(WireType::kReturnDevice, nic, "", returned);
+    if (order != "return") Break();
   }
 }
 
@@ -144,8 +206,7 @@ void Receive() {
   message.msg_controllen = sizeof(control);
   const ssize_t bytes = recvmsg(connection, &message, 0);
   if (bytes < static_cast<ssize_t>(sizeof(WireHeader))) {
-    close(connection);
-    connection = -1;
+    Break();
     return;
   }
   WireHeader header;
@@ -165,6 +226,8 @@ void Receive() {
       break;
     case WireType::kDevice:
       nic = path;
+      giving = header.number;
+      returned = 0;
       memcpy(&nic_descriptor, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
       Send(WireType::kPublish, Key("data/nic"), path);
       break;

@@ -1,0 +1,52 @@
+#include "daemon/peer.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
+
+namespace librettos::daemon {
+
+Role RoleGroups::RoleOf(uid_t uid, const std::vector<gid_t>& groups) const {
+  const auto member = [&](gid_t group) {
+    return std::find(groups.begin(), groups.end(), group) != groups.end();
+  };
+  if (uid == 0 || uid == geteuid() || member(operators)) return Role::kOperator;
+  return viewers.has_value() && member(*viewers) ? Role::kViewer : Role::kNone;
+}
+
+Peer PeerOf(int socket, const RoleGroups& groups) {
+  ucred credentials{};
+  socklen_t length = sizeof(credentials);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return Peer();
+  // As many as a process can have (NGROUPS_MAX); with fewer the call says so and nothing is lost but time.
+  std::vector<gid_t> supplementary(64);
+  length = static_cast<socklen_t>(supplementary.size() * sizeof(gid_t));
+  int result = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, supplementary.data(), &length);
+  if (result != 0 && length > supplementary.size() * sizeof(gid_t)) {
+    supplementary.resize(length / sizeof(gid_t));
+    result = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, supplementary.data(), &length);
+  }
+  supplementary.resize(result == 0 ? length / sizeof(gid_t) : 0);
+  supplementary.push_back(credentials.gid);
+  return {
+      .uid = credentials.uid, .pid = credentials.pid, .role = groups.RoleOf(credentials.uid, supplementary)};
+}
+
+void Peers::Add(int descriptor, const Peer& peer) {
+  absl::MutexLock lock(&mutex_);
+  peers_[descriptor] = peer;
+}
+
+Peer Peers::Find(absl::string_view name) const {
+  int descriptor = -1;
+  if (!absl::ConsumePrefix(&name, "fd:") || !absl::SimpleAtoi(name, &descriptor)) return Peer();
+  absl::MutexLock lock(&mutex_);
+  const auto found = peers_.find(descriptor);
+  return found == peers_.end() ? Peer() : found->second;
+}
+
+}  // namespace librettos::daemon
