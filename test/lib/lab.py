@@ -99,7 +99,8 @@ class Lab:
     patience = 20  # Seconds in which whatever is waited for has long happened.
     mode_deadline = 5  # Seconds.
     upgrade_keeps_all = True  # A planned upgrade loses no frame.
-    server_nics = ("--nic", "wire0")
+    server_nics = ("wire0",)  # Its NIC, and if there is a second that of its standby.
+    server_options = ()
     spare_nics = ("wire1", "wire2")
 
     def __init__(self, binaries=None, server_image=None):

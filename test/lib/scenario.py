@@ -15,8 +15,10 @@ def create_nics(lab, *names):
 
 def build(lab, files, *server_options):
     """NICs, a server with a standby, an HTTP guest for `files` and an echo guest; returns when all of it runs."""
-    create_nics(lab, *[option for option in lab.server_nics if not option.startswith("-")], *lab.spare_nics)
-    lab.ctl("server", "create", SERVER, *lab.server_nics, *server_options)
+    create_nics(lab, *lab.server_nics, *lab.spare_nics)
+    nic, *standby_nic = lab.server_nics
+    lab.ctl("server", "create", SERVER, "--nic", nic, *[f"--standby-nic={name}" for name in standby_nic],
+            *lab.server_options, *server_options)
     for name, program in ((WEB, ["--files", str(files), "--", "http"]), (ECHO, ["--", "echo"])):
         ipv4, ipv6 = ADDRESS[name]
         lab.ctl("guest", "create", name, "--server", SERVER, "--address", f"{ipv4}/24", "--address", f"{ipv6}/64", *program)

@@ -62,7 +62,9 @@ class XenLab(Lab):
     mode_deadline = 60
     # What still comes in by the old server's NIC is lost (docs/xen.md, "NICs").
     upgrade_keeps_all = False
-    server_nics = ("--nic", "wire0", "--standby-nic", "wire3")
+    server_nics = ("wire0", "wire3")
+    # A domain that waits for its turn on an emulated CPU does not hang.
+    server_options = ("--hang-timeout", "5s")
 
     def __init__(self, nics=NIC_MODELS, **options):
         super().__init__(**options)
