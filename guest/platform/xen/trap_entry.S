@@ -4,6 +4,8 @@
 // An interrupt returns to the end of WaitForInterrupt with interrupts off, wherever in there it came: Xen's
 // callback vector would come again at once, and the sleep that it ends must not begin after it. The instruction
 // after sti runs with interrupts off still, but an emulated processor may lose that across a virtual machine exit.
+// It may also deliver an interrupt twice, the second within the first: so the end of the sleep takes the stack from
+// %rbp, not from the frame that the last of them was given.
     .section .text, "ax"
 
     .globl TrapEntries
@@ -50,10 +52,14 @@ InterruptEntry:
     .globl SleepUntilInterrupt
     .align 16
 SleepUntilInterrupt:
+    pushq %rbp
+    movq %rsp, %rbp
     sti
     hlt
 Awake:
     cli
+    movq %rbp, %rsp
+    popq %rbp
     ret
 
     .section .note.GNU-stack, "", @progbits
