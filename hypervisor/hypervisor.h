@@ -67,7 +67,8 @@ class DomainObserver {
   virtual void OnDomainConnected(DomainId domain) = 0;
   // The domain gave the device back.
   virtual void OnDeviceReturned(DomainId domain, const std::string& nic) = 0;
-  // A NIC that was given cannot get to its domain now; tried again. `what` is for people; empty: it got there.
+  // A NIC that was given cannot get to its domain now; tried again. `what` is for people; empty: it got
+  // there.
   virtual void OnNicTrouble(const std::string& /*nic*/, const std::string& /*what*/) {}
   // A domain broke a rule of the platform or of the registry; `reason` is for people.
   virtual void OnDomainViolation(DomainId domain, const std::string& reason) = 0;
