@@ -18,8 +18,6 @@ def cc_fuzz_test(name, deps, srcs = None, corpus = None, tags = [], **kwargs):
             "//bazel:fuzzing": ["-fsanitize=fuzzer"],
             "//conditions:default": [],
         }),
-        # See guest/platform/process/BUILD.
-        linkstatic = True,
         tags = tags + ["fuzz"],
         deps = deps + ["//bazel:fuzz_input"] + select({
             "//bazel:fuzzing": [],
