@@ -4,6 +4,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "daemon/log.h"
 
 namespace librettos::daemon {
@@ -29,7 +30,8 @@ absl::Status Model::Load() {
   for (auto& r : *state->mutable_requests()) requests.push_back(std::move(r));
   for (auto& o : *state->mutable_operations()) {
     uint64_t number = 0;
-    if (absl::SimpleAtoi(absl::string_view(o.name()).substr(sizeof("operations/op") - 1), &number)) {
+    absl::string_view digits = o.name();
+    if (absl::ConsumePrefix(&digits, "operations/op") && absl::SimpleAtoi(digits, &number)) {
       operations[number] = std::move(o);
     }
   }

@@ -93,6 +93,20 @@ TEST_F(RecoveryTest, DeletionGoesOn) {
   EXPECT_FALSE(api_->Exists("guests/g"));
 }
 
+TEST_F(RecoveryTest, DeletionEndsIfAllDomainsDiedMeanwhile) {
+  CreateServer();
+  v1::DeleteNetworkServerRequest request;
+  request.set_name("servers/s");
+  v1::DeleteNetworkServerResponse response;
+  ASSERT_TRUE(api_->DeleteNetworkServer(request, &response).ok());
+  Kill();
+  hv_.DieAll();
+  Start();
+  ASSERT_TRUE(recovered_.ok()) << recovered_;
+  EXPECT_FALSE(api_->Exists("servers/s"));
+  EXPECT_TRUE(controller_->idle());
+}
+
 TEST_F(RecoveryTest, DomainIdsAreNotReusedEvenIfTheLastWriteIsMissing) {
   CreateServer();
   v1::Guest response;

@@ -57,13 +57,14 @@ void ServerReconciler::Adopt(const std::string& server, uint32_t domain) {
 
 void ServerReconciler::Resume(const std::string& server) {
   ServerRecord& record = *model_.FindServer(server);
-  Runtime& runtime = runtime_[server];
   for (uint32_t domain : Connections::DomainsOf(record)) {
-    if (runtime.domains.contains(domain)) continue;
+    if (runtime_[server].domains.contains(domain)) continue;
     model_.owner_of_domain.erase(domain);
     OnDomainExit(server, domain, {.orderly = false, .description = "died while librettosd was not running"});
+    // With its last domain a server goes that is being deleted.
+    if (model_.FindServer(server) == nullptr) return;
   }
-  if (model_.FindServer(server) == nullptr) return;
+  Runtime& runtime = runtime_[server];
   if (record.deleting()) return Delete(server);
   ResumeUpgrade(record, runtime);
   ArmHeartbeat(server, runtime);

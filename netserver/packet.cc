@@ -238,7 +238,8 @@ Parsed ReadArp(const Reader& r, Packet& out) {
   out.arp_sender_mac = r.Mac(at + 8);
   out.source = Address::V4(r.U32(at + 14));
   out.destination = Address::V4(r.U32(at + 24));
-  return Parsed::kOk;
+  // RFC 1812 section 3.3.2: a group is nobody's address.
+  return IsMulticast(out.arp_sender_mac) || out.source.multicast() ? Parsed::kMalformed : Parsed::kOk;
 }
 
 }  // namespace

@@ -209,6 +209,13 @@ TEST(Packet, Arp) {
   EXPECT_EQ(ParseFrame(bad, p), Parsed::kMalformed);
   EXPECT_EQ(ParseFrame(Arp(3, M(1), kA, kB), p), Parsed::kUnsupported);
 }
+TEST(Packet, ArpOfAGroupIsRefused) {
+  Packet p;
+  EXPECT_EQ(ParseFrame(Arp(kArpReply, M(1), A("224.0.0.1"), kB, M(2)), p), Parsed::kMalformed);
+  Bytes reply = Arp(kArpReply, M(1), kA, kB, M(2));
+  reply[22] = std::byte{0x33};  // The sender's hardware address.
+  EXPECT_EQ(ParseFrame(reply, p), Parsed::kMalformed);
+}
 
 // Whatever comes in, nothing outside is read (run under a sanitizer) and nothing is claimed that is not
 // there.

@@ -436,7 +436,9 @@ int FakeDaemon::Calls(const std::string& method) {
 }
 void FakeDaemon::AwaitWatches(int count) {
   absl::MutexLock lock(&services_->mutex_);
-  const auto enough = [&] { return services_->watches_ >= count; };
+  const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(services_->mutex_) {
+    return services_->watches_ >= count;
+  };
   services_->mutex_.Await(absl::Condition(&enough));
 }
 

@@ -11,6 +11,9 @@ constexpr uint32_t kLarge = 65536;
 constexpr uint32_t kMaxCached = 64;
 // The Ethernet header ends where the IP header is aligned.
 constexpr uint32_t kLead = 2;
+// lwIP reads the length of a TCP option, and the first words of an IPv6 extension header, before it asks
+// whether they are there: zeros behind a frame that fills its buffer.
+constexpr uint32_t kTrail = 8;
 
 // Large buffers go back here: giving 64 KiB back to the allocator and taking them again costs page faults.
 FrameBuffer* cached;
@@ -27,10 +30,11 @@ FrameBuffer* FrameBuffer::Allocate(uint32_t capacity) {
     return buffer;
   }
   uint32_t bytes = large ? kLarge : capacity;
-  auto* buffer = static_cast<FrameBuffer*>(std::malloc(sizeof(FrameBuffer) + kLead + bytes));
+  auto* buffer = static_cast<FrameBuffer*>(std::malloc(sizeof(FrameBuffer) + kLead + bytes + kTrail));
   if (!buffer) return nullptr;
   buffer->capacity_ = bytes;
   buffer->data_ = buffer->storage_ + kLead;
+  std::memset(buffer->data_ + bytes, 0, kTrail);
   return buffer;
 }
 

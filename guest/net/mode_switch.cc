@@ -192,7 +192,9 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
     pause_ = Now() - began_;
   }
   if (drained_) {
-    if (now - began_ < kQuiet || now - std::min(now, interface_.nic_received_at()) < kQuiet) return;
+    // On some wires it is never quiet: there the deadline ends it.
+    const bool quiet = now - std::min(now, interface_.nic_received_at()) >= kQuiet;
+    if (now - began_ < kQuiet || (!quiet && now < deadline_)) return;
     CloseNic();
     ReturnDevice(in_use_);
     in_use_[0] = 0;
@@ -220,7 +222,8 @@ Nanoseconds ModeSwitch::next() const {
   if (pending_ && (mode_ == Mode::kServer || mode_ == Mode::kDirect)) return 0;
   if (mode_ == Mode::kPreparingDirect) return deadline_;
   if (mode_ == Mode::kPreparingServer) {
-    return drained_ ? std::max(began_, interface_.nic_received_at()) + kQuiet : deadline_;
+    if (!drained_) return deadline_;
+    return std::max(began_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
   }
   return UINT64_MAX;
 }

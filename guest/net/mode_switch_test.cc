@@ -152,6 +152,20 @@ TEST_F(ModeSwitchTest, BackToServerWaitsForTheAnnouncementAndAQuietNic) {
   EXPECT_EQ(world_.world().returned_devices().size(), 1u);
 }
 
+TEST_F(ModeSwitchTest, BackToServerAtTheDeadlineFromAWireThatIsNeverQuiet) {
+  GoDirect();
+  Ask("server 2 100 -");
+  world_.Turn();
+  for (int i = 0; i < 10; i++) {
+    EXPECT_EQ(world_.DataMode(), "preparing-server 2 0 0") << i;
+    nic_.Inject(MakeUdp(9, 7, Text2Bytes("chatter")));
+    world_.TakeSent();
+    world_.Advance(10'000'000);
+  }
+  EXPECT_EQ(world_.DataMode().substr(0, 9), "server 2 ");
+  EXPECT_EQ(fake::OpenNics(), 0);
+}
+
 TEST_F(ModeSwitchTest, BackToDirectWhenTheServerDoesNotDrain) {
   GoDirect();
   Ask("server 2 50 -");

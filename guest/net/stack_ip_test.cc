@@ -191,6 +191,18 @@ TEST_F(StackIpTest, FramesThatAreNotForUsAreIgnored) {
 }
 
 // A frame of kMaxFrameBytes, both ways round the ring's slots.
+// Headers that are announced and not there, or not wholly, at the very end of a frame: a sanitizer says what
+// is read.
+TEST_F(StackIpTest, ExtensionHeadersThatAreCutOffAreDropped) {
+  for (uint8_t next : {0, 43, 44, 60}) {
+    for (size_t there = 0; there < 8; ++there) {
+      Bytes cut(there);
+      for (std::byte& byte : cut) byte = std::byte{kProtocolIcmp6};
+      EXPECT_TRUE(Answers(MakeIp6(next, cut)).empty()) << int{next} << " of " << there;
+    }
+  }
+}
+
 TEST_F(StackIpTest, TheLongestFrameIsTaken) {
   world_.TeachArp();
   world_.TeachNd();

@@ -130,6 +130,19 @@ TEST_P(StackTcpTest, ARepeatedSynIsAnsweredAlikeAndMakesOneConnection) {
   EXPECT_EQ(sockets::Accept(listener_, nullptr).error(), Error::kAgain);
 }
 
+// lwIP looks for a length behind the last byte of the frame; a sanitizer says whether that is there.
+TEST_P(StackTcpTest, AnOptionThatIsCutOffIsIgnored) {
+  Listen();
+  for (uint8_t kind : {2, 3, 4, 77}) {
+    peer_.guest_port = kPort;
+    peer_.syn_options = {std::byte{1}, std::byte{1}, std::byte{1}, std::byte{kind}};
+    peer_.Send(kTcpSyn);
+    EXPECT_EQ(peer_.TakeOne().flags, kTcpSyn | kTcpAck) << int{kind};
+    peer_.Send(kTcpRst);
+    peer_.Take();
+  }
+}
+
 TEST_P(StackTcpTest, TheSynAckIsRepeated) {
   Listen();
   peer_.guest_port = kPort;

@@ -1,6 +1,7 @@
 // FakePlatform's registry and files.
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 
 #include "guest/platform/testing/fake_world.h"
 

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Runs libFuzzer binaries on their corpora and says how it went, also as JUnit; see test/fuzz.sh."""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+MAX_BYTES = 4096  # Of an input: inputs bound the steps.
+TIMEOUT_S = 10  # Of one input: anything longer is a hang. Wide, as machines are shared.
+MEMORY_MIB = 2048
+
+
+def inputs(directory):
+    """Yields (name, bytes) for each input of a corpus; the format is that of bazel/corpus_main.cc."""
+    for file in sorted(directory.iterdir()):
+        if file.suffix != ".hex":
+            yield file.name, file.read_bytes()
+            continue
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            data = bytes.fromhex(line.split("#")[0])
+            if data:
+                yield f"{file.stem}-{number}", data
+
+
+def corpus_of(label):
+    package, name = label.removeprefix("//").split(":")
+    return Path(package) / "testdata" / (name.removesuffix("_fuzz") + "_corpus")
+
+
+def run(binary, label, seconds):
+    """Returns (executions, new coverage, finding as text or None)."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as work:
+        seeds, found = Path(work, "seeds"), Path(work, "found")
+        seeds.mkdir()
+        found.mkdir()
+        for name, data in inputs(corpus_of(label)):
+            (seeds / name).write_bytes(data)
+        process = subprocess.run(
+            [binary, f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", f"-timeout={TIMEOUT_S}",
+             f"-rss_limit_mb={MEMORY_MIB}", "-print_final_stats=1", "-verbosity=1",
+             f"-artifact_prefix={work}/artifact-", found, seeds],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+            env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"})
+        executions = re.search(r"number_of_executed_units: *(\d+)", process.stderr)
+        executions = int(executions[1]) if executions else 0
+        if process.returncode == 0 and executions == 0:
+            return 0, "the fuzzer ran nothing:\n" + process.stderr[-2000:]
+        if process.returncode == 0:
+            return executions, None
+        lines = [f"# {label}\n{file.read_bytes().hex()}" for file in sorted(Path(work).glob("artifact-*"))]
+        with open("findings.hex", "a") as findings:
+            findings.writelines(line + "\n" for line in lines)
+        log = [line for line in process.stderr.splitlines() if not re.match(r"#\d+\s", line) or "#" == line[:1] and " in " in line]
+        return executions, "\n".join(log[-60:] + lines)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--skip", action="store_true")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--junit")
+    parser.add_argument("--binaries")
+    parser.add_argument("targets", nargs="*")
+    parser.add_argument("--only", nargs="*")
+    arguments = parser.parse_args()
+    suite, failed = xml.Element("testsuite", name="fuzz"), 0
+    if arguments.skip:
+        case = xml.SubElement(suite, "testcase", classname="fuzz", name="all")
+        xml.SubElement(case, "skipped", message="clang with libFuzzer is not installed")
+    for label in arguments.targets:
+        package, name = label.removeprefix("//").split(":")
+        if arguments.only and name not in arguments.only:
+            continue
+        executions, finding = run(Path(arguments.binaries, package, name), label, arguments.seconds)
+        print(f"fuzz: {label}: {executions} executions in {arguments.seconds} s"
+              f"{': FINDING' if finding else ''}", flush=True)
+        case = xml.SubElement(suite, "testcase", classname="fuzz", name=label)
+        if finding:
+            failed += 1
+            print(finding, flush=True)
+            xml.SubElement(case, "failure")
+    if arguments.junit:
+        xml.ElementTree(suite).write(arguments.junit)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
