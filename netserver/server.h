@@ -36,7 +36,7 @@ class Server final : private RegistryObserver,
   // More than any NIC holds: a flood must not keep the server from its role.
   static constexpr uint32_t kMaxDiscard = 4096;
   static constexpr Nanoseconds kAnnounceRetry = 1'000'000;  // While the NIC is full.
-  static constexpr int kGreetings = 4;  // Guests signalled per turn after an activation.
+  static constexpr int kGreetings = 4;                      // Guests signalled per turn after an activation.
 
   explicit Server(Platform& platform, Behaviour behaviour = Behaviour::kNormal);
   ~Server();

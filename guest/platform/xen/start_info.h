@@ -13,8 +13,8 @@
 namespace librettos::xen {
 
 struct StartInfo {
-  std::array<MemoryRange, 32> ram{}; // As told: not sorted, maybe not aligned.
-  size_t ram_count = 0;             // 0: the loader gave no memory map.
+  std::array<MemoryRange, 32> ram{};  // As told: not sorted, maybe not aligned.
+  size_t ram_count = 0;               // 0: the loader gave no memory map.
   std::array<char, 1024> command_line{};
 };
 
