@@ -1,11 +1,10 @@
 // Entries of the interrupt table, and the only place where interrupts are on. An exception saves a TrapFrame
 // (trap.cc) and calls HandleTrap, which does not return.
 //
-// An interrupt returns to the end of WaitForInterrupt with interrupts off, wherever in there it came: Xen's
-// callback vector would come again at once, and the sleep that it ends must not begin after it. The instruction
-// after sti runs with interrupts off still, but an emulated processor may lose that across a virtual machine exit.
-// It may also deliver an interrupt twice, the second within the first: so the end of the sleep takes the stack from
-// %rbp, not from the frame that the last of them was given.
+// An interrupt that comes in the sleep ends it: it returns to Awake, for the sleep must not begin after it. Wherever it
+// comes, interrupts are off when it returns: Xen's callback vector would come again at once. A processor delivers it
+// in the sleep only, but in nested virtualization one was seen to come twice (the second within the first), and to
+// come after the sleep had ended: such an interrupt returns to where it came.
     .section .text, "ax"
 
     .globl TrapEntries
@@ -45,21 +44,26 @@ SaveFrame:
     .globl InterruptEntry
     .align 16
 InterruptEntry:
-    movq $Awake, (%rsp)
+    pushq %rax
+    leaq SleepUntilInterrupt(%rip), %rax
+    cmpq %rax, 8(%rsp)      // The saved RIP.
+    jb 1f
+    leaq Awake(%rip), %rax
+    cmpq %rax, 8(%rsp)
+    ja 1f
+    movq %rax, 8(%rsp)
+1:
+    popq %rax
     andq $~0x200, 16(%rsp)  // IF in the saved RFLAGS.
     iretq
 
     .globl SleepUntilInterrupt
     .align 16
 SleepUntilInterrupt:
-    pushq %rbp
-    movq %rsp, %rbp
     sti
     hlt
 Awake:
     cli
-    movq %rbp, %rsp
-    popq %rbp
     ret
 
     .section .note.GNU-stack, "", @progbits
