@@ -14,14 +14,20 @@
 // flip       writes nonsense into producer indices and descriptors
 // leases     asks for port leases and gives them back
 // registry   publishes changing keys, of its channel, too
+// grants     offers grants that there are not, and geometries that its memory does not have
+// revoke     revokes the grant that servers have mapped, offers it all the same, and writes to the memory
+// dma        has the NIC that it is given write to memory that is nobody's (Xen)
 //
 // All as fast as it can, from the first server that connects on, until it is killed.
 #include <charconv>
 #include <cstring>
 
 #include "guest/channel/guest_end.h"
+#include "guest/channel/ring_key.h"
+#include "guest/channel/text.h"
 #include "guest/platform/platform.h"
 #include "test/tools/region_tap.h"
+#include "test/tools/wild_dma.h"
 
 namespace librettos {
 namespace {
@@ -33,6 +39,8 @@ using channel::Geometry;
 using channel::GuestEnd;
 using channel::Received;
 using channel::RingControl;
+using channel::RingKey;
+using channel::Text;
 
 constexpr Nanoseconds kLookAround = 1'000'000;  // How often it reads what the daemon and the server tell.
 constexpr uint32_t kBatch = 64;
@@ -95,6 +103,9 @@ class Hostile {
     if (mode == "flip") return Flip(), true;
     if (mode == "leases") return AskForLeases(), true;
     if (mode == "registry") return PublishKeys(), true;
+    if (mode == "grants") return OfferNonsense(), true;
+    if (mode == "revoke") return Revoke(), true;
+    if (mode == "dma") return wild_dma_.Round(), platform_.loop().Wait(Now() + kLookAround), true;
     return false;
   }
   void Prepare(std::string_view mode, Addresses own, Addresses other) {
@@ -126,7 +137,7 @@ class Hostile {
   }
 
   void Flip() {
-    std::byte* ring = platform_.memory().data() + end_.geometry().ring_offset(0, false);
+    std::byte* ring = platform_.region().bytes().data() + end_.geometry().ring_offset(0, false);
     auto* control = reinterpret_cast<RingControl*>(ring);
     auto* descriptors = reinterpret_cast<Descriptor*>(ring + sizeof(RingControl));
     uint64_t random[4];
@@ -159,36 +170,49 @@ class Hostile {
   }
 
   void PublishKeys() {
-    char number[16];
-    const auto end = std::to_chars(number, number + sizeof number, ++published_).ptr;
-    const std::string_view value(number, static_cast<size_t>(end - number));
-    (void)platform_.registry().Publish(Path("/data/mode"), value);
-    (void)platform_.registry().Publish(Path("/device/vif/0/frontend/", end_.active_server(), "/event-7"),
-                                       value);
+    const Text value = Text().Add(++published_);
+    (void)platform_.registry().Publish(Own().Add("/data/mode").view(), value.view());
+    (void)platform_.registry().Publish(Frontend().Add("/event-7").view(), value.view());
     // The control queue is bounded; only a turn of the loop empties it.
     platform_.loop().Wait(0);
   }
 
-  std::string_view Path(std::string_view tail, DomainId server = 0, std::string_view key = {}) {
-    char* at = path_;
-    auto text = [&](std::string_view part) {
-      at = static_cast<char*>(mempcpy(at, part.data(), part.size()));
-    };
-    text("/local/domain/");
-    at = std::to_chars(at, std::end(path_), platform_.self()).ptr;
-    text(tail);
-    if (server) at = std::to_chars(at, std::end(path_), server).ptr;
-    text(key);
-    return {path_, static_cast<size_t>(at - path_)};
+  void Offer(GrantRef ref, uint32_t entries) {
+    const RingKey key = {ref, channel::kVersion, {1, entries, end_.geometry().slot_bytes}};
+    (void)platform_.registry().Publish(Frontend().Add("/ring").view(), key.Format().view());
+    platform_.loop().Wait(Now() + kLookAround);
   }
+
+  void OfferNonsense() {
+    uint32_t random[2];
+    Random(std::as_writable_bytes(std::span(random)));
+    const GrantRef own = platform_.region().granted();
+    // Its own with more memory than there is; then small numbers, which may be someone's; then any.
+    if (++offered_ % 3 == 0) return Offer(own, 2 * end_.geometry().entries);
+    Offer(offered_ % 3 == 1 ? 1 + random[0] % 64 : random[0] | 1, end_.geometry().entries);
+  }
+
+  void Revoke() {
+    const std::span<std::byte> memory = platform_.region().bytes();
+    platform_.region().Revoke(platform_.region().granted());
+    Offer(platform_.region().granted(), end_.geometry().entries);
+    uint64_t random[2];
+    Random(std::as_writable_bytes(std::span(random)));
+    memcpy(&memory[random[0] % (memory.size() - 8)], &random[1], 8);
+  }
+
+  Text Own() const { return Text().Add("/local/domain/").Add(platform_.self()); }
+  // What it tells the server that is active now.
+  Text Frontend() const { return Own().Add("/device/vif/0/frontend/").Add(end_.active_server()); }
 
   test::RegionTap& platform_;
   GuestEnd& end_;
+  test::WildDma wild_dma_{platform_};
   std::byte frame_[kFrameBytes];
   Received received_;
-  char path_[256];
   uint32_t requests_ = 0;
-  uint64_t published_ = 0;
+  uint32_t published_ = 0;
+  uint32_t offered_ = 0;
 };
 
 }  // namespace
@@ -207,12 +231,8 @@ int DomainMain(Platform& real) {
   }
   test::RegionTap platform(real);
   Observer observer;
-  char base[64] = "/local/domain/";
-  const std::string_view tail = "/device/vif/0";
-  char* at = std::to_chars(base + strlen(base), std::end(base), platform.self()).ptr;
-  memcpy(at, tail.data(), tail.size());
-  Result<GuestEnd*> end =
-      GuestEnd::Create(platform, {base, static_cast<size_t>(at - base) + tail.size()}, Geometry(), &observer);
+  const Text base = Text().Add("/local/domain/").Add(platform.self()).Add("/device/vif/0");
+  Result<GuestEnd*> end = GuestEnd::Create(platform, base.view(), Geometry(), &observer);
   if (!end.ok()) return 1;
   Hostile hostile(platform, **end);
   hostile.Prepare(mode, own, other);

@@ -1,16 +1,36 @@
-// A platform that remembers the memory that is allocated through it, so that a test program can write to what
-// GuestEnd keeps to itself. All else goes to the real one. Single-threaded.
+// A platform that remembers the memory that is allocated through it and the grants of it, so that a test
+// program can do to them what GuestEnd would not. All else goes to the real one. Single-threaded.
 #pragma once
 
 #include "guest/platform/platform.h"
 
 namespace librettos::test {
 
+// The last region that was allocated through a RegionTap.
+class TappedRegion final : public Region {
+ public:
+  void Tap(Region* real) { real_ = real, granted_ = 0; }
+  // The last grant of it; 0: none.
+  GrantRef granted() const { return granted_; }
+
+  std::span<std::byte> bytes() override { return real_ ? real_->bytes() : std::span<std::byte>(); }
+  Result<GrantRef> GrantTo(DomainId peer, bool writable) override {
+    Result<GrantRef> ref = real_->GrantTo(peer, writable);
+    if (ref.ok()) granted_ = *ref;
+    return ref;
+  }
+  void Revoke(GrantRef ref) override { real_->Revoke(ref); }
+  void Release() override { real_->Release(); }
+
+ private:
+  Region* real_ = nullptr;
+  GrantRef granted_ = 0;
+};
+
 class RegionTap final : public Platform {
  public:
   explicit RegionTap(Platform& real) : real_(real) {}
-  // Of the last allocation; empty before.
-  std::span<std::byte> memory() const { return memory_; }
+  TappedRegion& region() { return region_; }
 
   DomainId self() const override { return real_.self(); }
   std::span<const std::string_view> arguments() const override { return real_.arguments(); }
@@ -20,8 +40,9 @@ class RegionTap final : public Platform {
   Files& files() override { return real_.files(); }
   Result<Region*> Allocate(size_t bytes) override {
     Result<Region*> region = real_.Allocate(bytes);
-    if (region.ok()) memory_ = (*region)->bytes();
-    return region;
+    if (!region.ok()) return region;
+    region_.Tap(*region);
+    return &region_;
   }
   void Map(DomainId owner, GrantRef ref, size_t bytes, bool writable, MapObserver* observer) override {
     real_.Map(owner, ref, bytes, writable, observer);
@@ -35,7 +56,7 @@ class RegionTap final : public Platform {
 
  private:
   Platform& real_;
-  std::span<std::byte> memory_;
+  TappedRegion region_;
 };
 
 }  // namespace librettos::test
