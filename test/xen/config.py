@@ -2,9 +2,11 @@
 
 
 def domain_config(name, kind, image, memory_mib=64, **more):
-    """`kind`: "hvm" boots `image` in place of the firmware and may be given NICs, "pvh" as its kernel."""
+    """`kind`: "hvm" boots `image` in place of the firmware and may be given NICs, "pvh" as its kernel; "linux" as `more` says."""
     values = {"name": name, "type": kind, "memory": memory_mib, "vcpus": 1, "on_crash": "preserve", "on_poweroff": "preserve"}
-    if kind == "hvm":
+    if kind == "linux":
+        values |= {"type": "hvm", "vga": "none", "nographic": 1, "serial": "null"}
+    elif kind == "hvm":
         values |= {"firmware_override": image, "vga": "none", "nographic": 1, "serial": "null", "passthrough": "enabled"}
     else:
         values |= {"kernel": image}
