@@ -20,12 +20,14 @@ constexpr absl::Duration kDeletionPatience = absl::Seconds(5);
 constexpr absl::Duration kDefaultWait = absl::Seconds(60);
 
 absl::Status TooManyWatchers() {
-  return MakeError(v1::ErrorInfo::LIMIT_REACHED,
-                   {.resource = {},
-                    .field = {},
-                    .value = absl::StrCat(kMaxSubscribers),
-                    .what = absl::StrCat("more than ", kMaxSubscribers, " clients watch or wait"),
-                    .next = "End one of them, and try again"});
+  return MakeError(
+      v1::ErrorInfo::LIMIT_REACHED,
+      {.resource = {},
+       .field = {},
+       .value = absl::StrCat(kMaxSubscribers),
+       .what = absl::StrCat("more than ", kMaxSubscribers, " clients watch or wait, or more than ",
+                            kMaxSubscribersPerViewer, " of a user who may only look"),
+       .next = "End one of them, and try again"});
 }
 
 absl::Status RoleTooLow(const Peer& peer, const RoleGroups& groups, absl::string_view method,
@@ -55,6 +57,13 @@ absl::Status Caller::OnLoop(const std::function<absl::Status(Api&)>& body) {
   return status;
 }
 
+std::shared_ptr<Subscription> Caller::Subscribe(grpc::ServerContext* context,
+                                                std::vector<std::string> prefixes) {
+  const Peer peer = peers_.Find(context->peer());
+  return hub_.Subscribe(std::move(prefixes),
+                        peer.role == Role::kOperator ? std::nullopt : std::optional<uid_t>(peer.uid));
+}
+
 grpc::Status Caller::Read(const std::function<absl::Status(Api&)>& method) { return ToGrpc(OnLoop(method)); }
 
 grpc::Status Caller::Mutate(grpc::ServerContext* context, const char* method, const std::string& request_id,
@@ -79,7 +88,7 @@ grpc::Status Caller::Mutate(grpc::ServerContext* context, const char* method, co
 grpc::Status Caller::MutateAndAwaitDeletion(grpc::ServerContext* context, const char* method,
                                             const std::string& request_id, const std::string& resource,
                                             const std::function<absl::Status(Api&)>& body) {
-  auto subscription = hub_.Subscribe({resource});
+  auto subscription = Subscribe(context, {resource});
   grpc::Status status = Mutate(context, method, request_id, resource, body);
   if (!status.ok() || subscription == nullptr) return status;
   absl::Time until = absl::Now() + kDeletionPatience;
@@ -101,7 +110,7 @@ grpc::Status Caller::Wait(grpc::ServerContext* context, const v1::WaitOperationR
   // Before it takes a place among the watchers, the request must make sense.
   grpc::Status status = Read([&](Api& api) { return api.GetOperation(get, response); });
   if (!status.ok() || response->state() != v1::Operation::RUNNING) return status;
-  auto subscription = hub_.Subscribe({request.name()});
+  auto subscription = Subscribe(context, {request.name()});
   if (subscription == nullptr) return ToGrpc(TooManyWatchers());
   absl::Time until = absl::Now() + *timeout;
   while (true) {
@@ -126,7 +135,7 @@ grpc::Status Caller::Watch(grpc::ServerContext* context, const v1::WatchRequest&
     prefixes.push_back(absl::StrCat(collection, "/"));
   }
   // First subscribed, then read: what changes in between is told again, not missed.
-  auto subscription = hub_.Subscribe(prefixes);
+  auto subscription = Subscribe(context, prefixes);
   if (subscription == nullptr) return ToGrpc(TooManyWatchers());
   std::vector<std::string> names;
   loop_.Run([&] { names = api_.NamesIn(prefixes); });

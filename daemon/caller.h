@@ -36,6 +36,8 @@ class Caller {
 
  private:
   absl::Status OnLoop(const std::function<absl::Status(Api&)>& body);
+  // For the caller; nullptr: there are too many.
+  std::shared_ptr<Subscription> Subscribe(grpc::ServerContext* context, std::vector<std::string> prefixes);
 
   EventLoop& loop_;
   Api& api_;

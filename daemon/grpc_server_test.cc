@@ -1,7 +1,9 @@
 // The real gRPC server on a socket of its own, the real event loop, a fake hypervisor.
 #include "daemon/grpc_server.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <future>
@@ -199,6 +201,26 @@ TEST(PeersTest, KnownByTheNameThatGrpcGivesAConnection) {
   for (const char* unknown : {"fd:8", "fd:", "fd:7x", "unix:", "ipv4:127.0.0.1:7", ""}) {
     EXPECT_EQ(peers.Find(unknown).role, Role::kNone) << unknown;
   }
+}
+
+TEST(PeersTest, AViewersConnectionsAreBoundedAndForgotten) {
+  Peers peers(RoleGroups{});
+  const Peer viewer = {.uid = 1000, .pid = 12, .role = Role::kViewer};
+  std::vector<int> sockets;
+  for (int i = 0; i < kMaxConnectionsPerViewer; ++i) {
+    sockets.push_back(socket(AF_UNIX, SOCK_STREAM, 0));
+    EXPECT_TRUE(peers.Add(sockets.back(), viewer));
+  }
+  const int one_more = socket(AF_UNIX, SOCK_STREAM, 0);
+  EXPECT_FALSE(peers.Add(one_more, viewer));
+  EXPECT_TRUE(peers.Add(one_more, {.uid = 1001, .pid = 13, .role = Role::kViewer}));
+  EXPECT_TRUE(peers.Add(one_more, {.uid = 1000, .pid = 12, .role = Role::kOperator}));
+  // The number of one that was closed may be another file's by now.
+  close(sockets.back());
+  sockets.back() = dup(one_more);
+  EXPECT_TRUE(peers.Add(one_more, viewer));
+  for (int descriptor : sockets) close(descriptor);
+  close(one_more);
 }
 
 TEST(GrpcSocketTest, AFileThatIsNoSocketIsLeftAlone) {

@@ -15,6 +15,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "daemon/log.h"
 
 namespace librettos::daemon {
@@ -22,6 +23,7 @@ namespace {
 
 constexpr int kBacklog = 128;
 constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
+constexpr absl::Duration kTellPeriod = absl::Minutes(1);  // Of refusals, which a client can repeat at will.
 
 absl::Status RemoveStaleSocket(const std::string& path) {
   struct stat info;
@@ -148,7 +150,15 @@ void Listener::Accept() {
     close(connection);
     return;
   }
-  peers_.Add(connection, peer);
+  if (!peers_.Add(connection, peer)) {
+    close(connection);
+    if (const absl::Time now = absl::Now(); now >= tell_at_) {
+      tell_at_ = now + kTellPeriod;
+      Log(Level::kWarning, "a viewer has too many connections, and is refused more",
+          {{"uid", absl::StrCat(peer.uid)}, {"most", absl::StrCat(kMaxConnectionsPerViewer)}});
+    }
+    return;
+  }
   connected_(connection);
 }
 

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "daemon/peer.h"
 #include "hypervisor/event_loop.h"
 
@@ -46,6 +47,7 @@ class Listener {
   Peers peers_;
   EventLoop::TimerId retry_ = 0;
   std::function<void(int)> connected_;
+  absl::Time tell_at_ = absl::InfinitePast();  // When a refusal may be logged again.
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -1,6 +1,7 @@
 #include "daemon/peer.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,15 @@
 #include "absl/strings/strip.h"
 
 namespace librettos::daemon {
+namespace {
+
+// 0: the descriptor is closed.
+ino_t InodeOf(int descriptor) {
+  struct stat info;
+  return fstat(descriptor, &info) == 0 ? info.st_ino : 0;
+}
+
+}  // namespace
 
 Role RoleGroups::RoleOf(uid_t uid, const std::vector<gid_t>& groups) const {
   const auto member = [&](gid_t group) {
@@ -36,17 +46,25 @@ Peer PeerOf(int socket, const RoleGroups& groups) {
       .uid = credentials.uid, .pid = credentials.pid, .role = groups.RoleOf(credentials.uid, supplementary)};
 }
 
-void Peers::Add(int descriptor, const Peer& peer) {
+bool Peers::Add(int descriptor, const Peer& peer) {
   absl::MutexLock lock(&mutex_);
-  peers_[descriptor] = peer;
+  if (peer.role == Role::kViewer) {
+    std::erase_if(connections_, [](const auto& entry) { return InodeOf(entry.first) != entry.second.inode; });
+    const auto own = std::count_if(connections_.begin(), connections_.end(), [&](const auto& entry) {
+      return entry.second.peer.role == Role::kViewer && entry.second.peer.uid == peer.uid;
+    });
+    if (own >= kMaxConnectionsPerViewer) return false;
+  }
+  connections_[descriptor] = {peer, InodeOf(descriptor)};
+  return true;
 }
 
 Peer Peers::Find(absl::string_view name) const {
   int descriptor = -1;
   if (!absl::ConsumePrefix(&name, "fd:") || !absl::SimpleAtoi(name, &descriptor)) return Peer();
   absl::MutexLock lock(&mutex_);
-  const auto found = peers_.find(descriptor);
-  return found == peers_.end() ? Peer() : found->second;
+  const auto found = connections_.find(descriptor);
+  return found == connections_.end() ? Peer() : found->second.peer;
 }
 
 }  // namespace librettos::daemon

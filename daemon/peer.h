@@ -36,6 +36,8 @@ struct RoleGroups {
   Role RoleOf(uid_t uid, const std::vector<gid_t>& groups) const;
 };
 
+inline constexpr int kMaxConnectionsPerViewer = 32;
+
 // Who had the connected unix socket when it connected (SO_PEERCRED, SO_PEERGROUPS).
 Peer PeerOf(int socket, const RoleGroups& groups);
 
@@ -49,15 +51,20 @@ class Peers {
  public:
   explicit Peers(RoleGroups groups) : groups_(std::move(groups)) {}
   const RoleGroups& groups() const { return groups_; }
-  // Before gRPC is handed the descriptor. What an earlier connection of that number left is replaced.
-  void Add(int descriptor, const Peer& peer);
+  // Before gRPC is handed the descriptor. What an earlier connection of that number left is replaced. False:
+  // `peer` is a viewer with kMaxConnectionsPerViewer open connections, and this is to be none.
+  bool Add(int descriptor, const Peer& peer);
   // By grpc::ServerContext::peer(). Role::kNone if it is unknown.
   Peer Find(absl::string_view name) const;
 
  private:
   const RoleGroups groups_;
   mutable absl::Mutex mutex_;
-  std::map<int, Peer> peers_ ABSL_GUARDED_BY(mutex_);
+  struct Connection {
+    Peer peer;
+    ino_t inode;  // Of its socket: tells whether the descriptor is still this connection.
+  };
+  std::map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace librettos::daemon

@@ -88,6 +88,17 @@ TEST(WatchTest, SubscribersAreBoundedAndForgotten) {
   EXPECT_NE(hub.Subscribe({}), nullptr);
 }
 
+TEST(WatchTest, AViewerLeavesPlacesToOthers) {
+  WatchHub hub;
+  std::vector<std::shared_ptr<Subscription>> held;
+  for (int i = 0; i < kMaxSubscribersPerViewer; ++i) held.push_back(hub.Subscribe({}, 1000));
+  EXPECT_EQ(hub.Subscribe({}, 1000), nullptr);
+  EXPECT_NE(hub.Subscribe({}, 1001), nullptr);
+  EXPECT_NE(hub.Subscribe({}), nullptr);
+  held.pop_back();
+  EXPECT_NE(hub.Subscribe({}, 1000), nullptr);
+}
+
 TEST(WatchTest, TooManyPendingNamesEndTheSubscription) {
   WatchHub hub;
   auto subscription = hub.Subscribe({});

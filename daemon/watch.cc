@@ -38,11 +38,19 @@ void Subscription::Add(const std::string& name) {
   if (pending_.size() > kMaxPendingNames) closed_ = true;
 }
 
-std::shared_ptr<Subscription> WatchHub::Subscribe(std::vector<std::string> prefixes) {
+std::shared_ptr<Subscription> WatchHub::Subscribe(std::vector<std::string> prefixes,
+                                                  std::optional<uid_t> viewer) {
   absl::MutexLock lock(&mutex_);
   std::erase_if(subscriptions_, [](const auto& s) { return s.expired(); });
   if (closed_ || subscriptions_.size() >= kMaxSubscribers) return nullptr;
-  auto subscription = std::make_shared<Subscription>(std::move(prefixes));
+  if (viewer.has_value()) {
+    const auto own = std::count_if(subscriptions_.begin(), subscriptions_.end(), [&](const auto& weak) {
+      const auto subscription = weak.lock();
+      return subscription != nullptr && subscription->viewer() == viewer;
+    });
+    if (own >= kMaxSubscribersPerViewer) return nullptr;
+  }
+  auto subscription = std::make_shared<Subscription>(std::move(prefixes), viewer);
   subscriptions_.push_back(subscription);
   return subscription;
 }
