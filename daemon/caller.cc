@@ -10,12 +10,12 @@
 #include "daemon/names.h"
 #include "daemon/services.h"
 #include "daemon/validation.h"
+#include "daemon/waiter.h"
+#include "daemon/watcher.h"
 
 namespace librettos::daemon {
 namespace {
 
-// How often a waiting handler looks whether its client is still there.
-constexpr absl::Duration kCancellationCheck = absl::Milliseconds(200);
 constexpr absl::Duration kDeletionPatience = absl::Seconds(5);
 constexpr absl::Duration kDefaultWait = absl::Seconds(60);
 
@@ -51,119 +51,113 @@ grpc::Status ToGrpc(const absl::Status& status) {
                       info.has_value() ? info->SerializeAsString() : "");
 }
 
-absl::Status Caller::OnLoop(const std::function<absl::Status(Api&)>& body) {
-  absl::Status status;
-  loop_.Run([&] { status = body(api_); });
+std::optional<uid_t> Caller::ViewerOf(grpc::CallbackServerContext* context) const {
+  const Peer peer = peers_.Find(context->peer());
+  return peer.role == Role::kOperator ? std::nullopt : std::optional<uid_t>(peer.uid);
+}
+
+Caller::UnaryReactor* Caller::Read(grpc::CallbackServerContext* context,
+                                   std::function<absl::Status(Api&)> method) {
+  UnaryReactor* reactor = context->DefaultReactor();
+  turns_.Add([this, reactor, method = std::move(method)] { reactor->Finish(ToGrpc(method(api_))); });
+  return reactor;
+}
+
+Caller::Change Caller::ChangeOf(grpc::CallbackServerContext* context, const char* method,
+                                const std::string& request_id, const std::string& resource,
+                                std::function<absl::Status(Api&)> body) {
+  return {peers_.Find(context->peer()), absl::Now(), method,
+          request_id.substr(0, 64),     resource,    std::move(body)};
+}
+
+absl::Status Caller::Apply(const Change& change) {
+  absl::Status status = change.peer.role == Role::kOperator
+                            ? change.body(api_)
+                            : RoleTooLow(change.peer, peers_.groups(), change.method, change.resource);
+  const auto info = ErrorInfoOf(status);
+  Log(Level::kAudit, "call",
+      {{"method", change.method},
+       {"request_id", change.request_id},
+       {"resource", change.resource.substr(0, 100)},
+       {"uid", absl::StrCat(change.peer.uid)},
+       {"pid", absl::StrCat(change.peer.pid)},
+       {"result", std::string(absl::StatusCodeToString(status.code()))},
+       {"reason", info.has_value() ? v1::ErrorInfo::Reason_Name(info->reason()) : "none"},
+       {"duration_us", absl::StrCat(absl::ToInt64Microseconds(absl::Now() - change.start))}});
   return status;
 }
 
-std::shared_ptr<Subscription> Caller::Subscribe(grpc::ServerContext* context,
-                                                std::vector<std::string> prefixes) {
-  const Peer peer = peers_.Find(context->peer());
-  return hub_.Subscribe(std::move(prefixes),
-                        peer.role == Role::kOperator ? std::nullopt : std::optional<uid_t>(peer.uid));
+Caller::UnaryReactor* Caller::Mutate(grpc::CallbackServerContext* context, const char* method,
+                                     const std::string& request_id, const std::string& resource,
+                                     std::function<absl::Status(Api&)> body) {
+  UnaryReactor* reactor = context->DefaultReactor();
+  turns_.Add([this, reactor, change = ChangeOf(context, method, request_id, resource, std::move(body))] {
+    reactor->Finish(ToGrpc(Apply(change)));
+  });
+  return reactor;
 }
 
-grpc::Status Caller::Read(const std::function<absl::Status(Api&)>& method) { return ToGrpc(OnLoop(method)); }
-
-grpc::Status Caller::Mutate(grpc::ServerContext* context, const char* method, const std::string& request_id,
-                            const std::string& resource, const std::function<absl::Status(Api&)>& body) {
-  absl::Time start = absl::Now();
-  const Peer peer = peers_.Find(context->peer());
-  absl::Status status =
-      peer.role == Role::kOperator ? OnLoop(body) : RoleTooLow(peer, peers_.groups(), method, resource);
-  const auto info = ErrorInfoOf(status);
-  Log(Level::kAudit, "call",
-      {{"method", method},
-       {"request_id", request_id.substr(0, 64)},
-       {"resource", resource.substr(0, 100)},
-       {"uid", absl::StrCat(peer.uid)},
-       {"pid", absl::StrCat(peer.pid)},
-       {"result", std::string(absl::StatusCodeToString(status.code()))},
-       {"reason", info.has_value() ? v1::ErrorInfo::Reason_Name(info->reason()) : "none"},
-       {"duration_us", absl::StrCat(absl::ToInt64Microseconds(absl::Now() - start))}});
-  return ToGrpc(status);
+Caller::UnaryReactor* Caller::MutateAndAwaitDeletion(grpc::CallbackServerContext* context, const char* method,
+                                                     const std::string& request_id,
+                                                     const std::string& resource,
+                                                     std::function<absl::Status(Api&)> body) {
+  auto* waiter = new Waiter(turns_, hub_);
+  turns_.Add([this, waiter, change = ChangeOf(context, method, request_id, resource, std::move(body))] {
+    const grpc::Status status = ToGrpc(Apply(change));
+    waiter->Start({.resource = change.resource,
+                   .viewer = {},
+                   .look = [this, status, resource = change.resource]() -> std::optional<grpc::Status> {
+                     if (!status.ok() || !api_.Exists(resource)) return status;
+                     return std::nullopt;
+                   },
+                   .patience = kDeletionPatience,
+                   .refused = grpc::Status::OK});
+  });
+  return waiter;
 }
 
-grpc::Status Caller::MutateAndAwaitDeletion(grpc::ServerContext* context, const char* method,
-                                            const std::string& request_id, const std::string& resource,
-                                            const std::function<absl::Status(Api&)>& body) {
-  auto subscription = Subscribe(context, {resource});
-  grpc::Status status = Mutate(context, method, request_id, resource, body);
-  if (!status.ok() || subscription == nullptr) return status;
-  absl::Time until = absl::Now() + kDeletionPatience;
-  bool there = true;
-  while (true) {
-    loop_.Run([&] { there = api_.Exists(resource); });
-    if (!there || context->IsCancelled() || subscription->closed() || absl::Now() >= until) return status;
-    subscription->Take(std::min(kCancellationCheck, until - absl::Now()));
-  }
+Caller::UnaryReactor* Caller::Wait(grpc::CallbackServerContext* context,
+                                   const v1::WaitOperationRequest* request, v1::Operation* response) {
+  auto* waiter = new Waiter(turns_, hub_);
+  turns_.Add([this, waiter, request, response, viewer = ViewerOf(context)] {
+    auto timeout = DurationIn(request->has_timeout(), request->timeout(), absl::ZeroDuration(),
+                              absl::Minutes(10), kDefaultWait, "timeout");
+    waiter->Start(
+        {.resource = request->name(),
+         .viewer = viewer,
+         .look = [this, request, response, status = timeout.status()]() -> std::optional<grpc::Status> {
+           if (!status.ok()) return ToGrpc(status);
+           v1::GetOperationRequest get;
+           get.set_name(request->name());
+           response->Clear();
+           const absl::Status got = api_.GetOperation(get, response);
+           if (!got.ok() || response->state() != v1::Operation::RUNNING) return ToGrpc(got);
+           return std::nullopt;
+         },
+         .patience = timeout.ok() ? *timeout : absl::ZeroDuration(),
+         .refused = ToGrpc(TooManyWatchers())});
+  });
+  return waiter;
 }
 
-grpc::Status Caller::Wait(grpc::ServerContext* context, const v1::WaitOperationRequest& request,
-                          v1::Operation* response) {
-  auto timeout = DurationIn(request.has_timeout(), request.timeout(), absl::ZeroDuration(), absl::Minutes(10),
-                            kDefaultWait, "timeout");
-  if (!timeout.ok()) return ToGrpc(timeout.status());
-  v1::GetOperationRequest get;
-  get.set_name(request.name());
-  // Before it takes a place among the watchers, the request must make sense.
-  grpc::Status status = Read([&](Api& api) { return api.GetOperation(get, response); });
-  if (!status.ok() || response->state() != v1::Operation::RUNNING) return status;
-  auto subscription = Subscribe(context, {request.name()});
-  if (subscription == nullptr) return ToGrpc(TooManyWatchers());
-  absl::Time until = absl::Now() + *timeout;
-  while (true) {
-    response->Clear();
-    status = Read([&](Api& api) { return api.GetOperation(get, response); });
-    if (!status.ok() || response->state() != v1::Operation::RUNNING) return status;
-    if (absl::Now() >= until || context->IsCancelled() || subscription->closed()) return status;
-    subscription->Take(std::min(kCancellationCheck, until - absl::Now()));
-  }
-}
-
-grpc::Status Caller::Watch(grpc::ServerContext* context, const v1::WatchRequest& request,
-                           grpc::ServerWriter<v1::WatchResponse>* writer) {
-  static constexpr absl::string_view kCollections[] = {"servers", "guests", "nics", "operations"};
-  std::vector<std::string> prefixes;
-  for (int i = 0; i < request.collections_size(); ++i) {
-    const std::string& collection = request.collections(i);
-    if (std::find(std::begin(kCollections), std::end(kCollections), collection) == std::end(kCollections)) {
-      return ToGrpc(InvalidField(absl::StrCat("collections[", i, "]"), collection, "is not a collection",
-                                 "Use servers, guests, nics or operations"));
+grpc::ServerWriteReactor<v1::WatchResponse>* Caller::Watch(grpc::CallbackServerContext* context,
+                                                           const v1::WatchRequest* request) {
+  auto* watcher = new Watcher(turns_, hub_, api_);
+  turns_.Add([watcher, request, viewer = ViewerOf(context)] {
+    static constexpr absl::string_view kCollections[] = {"servers", "guests", "nics", "operations"};
+    std::vector<std::string> prefixes;
+    for (int i = 0; i < request->collections_size(); ++i) {
+      const std::string& collection = request->collections(i);
+      if (std::find(std::begin(kCollections), std::end(kCollections), collection) == std::end(kCollections)) {
+        return watcher->End(
+            ToGrpc(InvalidField(absl::StrCat("collections[", i, "]"), collection, "is not a collection",
+                                "Use servers, guests, nics or operations")));
+      }
+      prefixes.push_back(absl::StrCat(collection, "/"));
     }
-    prefixes.push_back(absl::StrCat(collection, "/"));
-  }
-  // First subscribed, then read: what changes in between is told again, not missed.
-  auto subscription = Subscribe(context, prefixes);
-  if (subscription == nullptr) return ToGrpc(TooManyWatchers());
-  std::vector<std::string> names;
-  loop_.Run([&] { names = api_.NamesIn(prefixes); });
-  bool initial = true;
-  while (true) {
-    for (const std::string& name : names) {
-      v1::WatchResponse response;
-      loop_.Run([&] { response = api_.Describe(name); });
-      if (initial && response.has_deleted()) continue;
-      if (!writer->Write(response)) return grpc::Status::OK;
-    }
-    if (initial) {
-      v1::WatchResponse synced;
-      synced.set_synced(true);
-      if (!writer->Write(synced)) return grpc::Status::OK;
-      initial = false;
-    }
-    names = subscription->Take(kCancellationCheck);
-    if (context->IsCancelled()) return grpc::Status::OK;
-    if (names.empty() && subscription->closed()) {
-      return ToGrpc(
-          MakeError(v1::ErrorInfo::TEMPORARY, {.resource = {},
-                                               .field = {},
-                                               .value = {},
-                                               .what = "librettosd ends, or the client read too slowly",
-                                               .next = "Watch again"}));
-    }
-  }
+    watcher->Start(std::move(prefixes), viewer, ToGrpc(TooManyWatchers()));
+  });
+  return watcher;
 }
 
 }  // namespace librettos::daemon

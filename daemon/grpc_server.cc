@@ -1,6 +1,7 @@
 #include "daemon/grpc_server.h"
 
 #include "absl/time/clock.h"
+#include "daemon/call_limit.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -12,7 +13,6 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 constexpr size_t kMaxMemory = 64 << 20;
-constexpr int kMaxStreamsPerConnection = 128;
 
 }  // namespace
 
@@ -27,17 +27,22 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(const std::string
   (void)kept;
   auto server = std::unique_ptr<GrpcServer>(new GrpcServer);
   server->listener_ = *std::move(listener);
+  server->loop_ = &loop;
   server->hub_ = &hub;
-  server->services_ = MakeServices(loop, api, hub, server->listener_->peers());
+  server->caller_ = std::make_unique<Caller>(loop, api, hub, server->listener_->peers());
+  server->services_ = MakeServices(*server->caller_);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
   grpc::ResourceQuota quota("librettosd");
   quota.SetMaxThreads(kMaxThreads);
   quota.Resize(kMaxMemory);
   builder.SetResourceQuota(quota);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(std::make_unique<CallLimit>(server->listener_->peers()));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (auto& service : server->services_) builder.RegisterService(service.get());
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) return absl::InternalError("gRPC cannot start. See the lines above.");
@@ -53,7 +58,7 @@ void GrpcServer::Shutdown(absl::Duration patience) {
   if (server_ == nullptr) return;
   listener_->Stop();
   if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(false);
-  hub_->CloseAll();  // Lets those that watch or wait end by themselves.
+  loop_->Run([this] { hub_->CloseAll(); });  // Lets those that watch or wait end by themselves.
   server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
   server_->Wait();
 }

@@ -21,13 +21,16 @@ class GrpcServer {
                                                             const Listener::Access& access, EventLoop& loop,
                                                             Api& api, WatchHub& hub);
   ~GrpcServer();
-  // Not on the loop thread. Refuses new calls, and ends those under way after `patience`.
+  // Not on the loop thread, while the loop runs. Refuses new calls, and ends those under way after
+  // `patience`.
   void Shutdown(absl::Duration patience);
 
  private:
   GrpcServer() = default;
   std::unique_ptr<Listener> listener_;
+  EventLoop* loop_ = nullptr;
   WatchHub* hub_ = nullptr;
+  std::unique_ptr<Caller> caller_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -223,6 +223,25 @@ TEST(PeersTest, AViewersConnectionsAreBoundedAndForgotten) {
   close(one_more);
 }
 
+TEST(PeersTest, AConnectionWithTooManyCallsIsBroken) {
+  Peers peers(RoleGroups{});
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+  peers.Add(ends[0], {.uid = 0, .pid = 12, .role = Role::kOperator});
+  const std::string name = absl::StrCat("fd:", ends[0]);
+  std::vector<std::shared_ptr<const void>> calls;
+  for (int i = 0; i < kMaxCallsPerConnection; ++i) calls.push_back(peers.Enter(name));
+  calls.pop_back();
+  calls.push_back(peers.Enter(name));
+  char byte;
+  EXPECT_EQ(read(ends[1], &byte, 1), -1) << "one more after another has ended: it is not broken";
+  calls.push_back(peers.Enter(name));
+  EXPECT_EQ(read(ends[1], &byte, 1), 0) << "it is broken";
+  EXPECT_EQ(peers.Enter("fd:x"), nullptr);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST(GrpcSocketTest, AFileThatIsNoSocketIsLeftAlone) {
   std::string name = "/tmp/file-XXXXXX";
   std::string directory = mkdtemp(name.data());

@@ -1,5 +1,6 @@
 // librettosd: creates and supervises guests and network servers, and is driven over gRPC on a unix socket.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -177,6 +178,8 @@ int Main() {
   }
   if (auto s = LockState(state_directory); !s.ok()) return Fail(s.message());
 
+  // One heap for all threads: gRPC's have little to do, and each would keep what one flood of calls took.
+  mallopt(M_ARENA_MAX, 1);
   auto loop = EventLoop::Create();
   if (!loop.ok()) return Fail(loop.status().message());
   auto hypervisor = CreateHypervisor(**loop);
@@ -199,7 +202,7 @@ int Main() {
     if (read(signal_descriptor, &info, sizeof(info)) != sizeof(info) || stopper.joinable()) return;
     sd_notify(0, "STOPPING=1");
     Log(Level::kInfo, "stopping", {{"signal", absl::StrCat(info.ssi_signo)}});
-    // Handlers wait for the loop, so that the loop must turn until the last of them is done.
+    // Calls end on the loop, so that it must turn until the last of them is done.
     stopper = std::thread([&] {
       (*server)->Shutdown(kShutdownPatience);
       (*loop)->Post([&] {

@@ -55,16 +55,30 @@ bool Peers::Add(int descriptor, const Peer& peer) {
     });
     if (own >= kMaxConnectionsPerViewer) return false;
   }
-  connections_[descriptor] = {peer, InodeOf(descriptor)};
+  connections_[descriptor] = {peer, descriptor, InodeOf(descriptor), std::make_shared<const int>()};
   return true;
 }
 
-Peer Peers::Find(absl::string_view name) const {
+const Peers::Connection* Peers::FindConnection(absl::string_view name) const {
   int descriptor = -1;
-  if (!absl::ConsumePrefix(&name, "fd:") || !absl::SimpleAtoi(name, &descriptor)) return Peer();
-  absl::MutexLock lock(&mutex_);
+  if (!absl::ConsumePrefix(&name, "fd:") || !absl::SimpleAtoi(name, &descriptor)) return nullptr;
   const auto found = connections_.find(descriptor);
-  return found == connections_.end() ? Peer() : found->second.peer;
+  return found == connections_.end() ? nullptr : &found->second;
+}
+
+Peer Peers::Find(absl::string_view name) const {
+  absl::MutexLock lock(&mutex_);
+  const Connection* connection = FindConnection(name);
+  return connection == nullptr ? Peer() : connection->peer;
+}
+
+std::shared_ptr<const void> Peers::Enter(absl::string_view name) {
+  absl::MutexLock lock(&mutex_);
+  const Connection* connection = FindConnection(name);
+  if (connection == nullptr) return nullptr;
+  // Still this connection's descriptor, as the call holds it (see above).
+  if (connection->calls.use_count() > kMaxCallsPerConnection) shutdown(connection->descriptor, SHUT_RDWR);
+  return connection->calls;
 }
 
 }  // namespace librettos::daemon

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ struct RoleGroups {
   Role RoleOf(uid_t uid, const std::vector<gid_t>& groups) const;
 };
 
-inline constexpr int kMaxConnectionsPerViewer = 32;
+inline constexpr int kMaxConnectionsPerViewer = 16;
+inline constexpr int kMaxCallsPerConnection = 100;  // At once; RFC 9113, section 6.5.2, wants no less.
 
 // Who had the connected unix socket when it connected (SO_PEERCRED, SO_PEERGROUPS).
 Peer PeerOf(int socket, const RoleGroups& groups);
@@ -56,14 +58,22 @@ class Peers {
   bool Add(int descriptor, const Peer& peer);
   // By grpc::ServerContext::peer(). Role::kNone if it is unknown.
   Peer Find(absl::string_view name) const;
+  // A call begins on a connection, and ends when the last reference to the result goes. A connection that has
+  // kMaxCallsPerConnection already is broken, with all its calls.
+  std::shared_ptr<const void> Enter(absl::string_view name);
 
  private:
-  const RoleGroups groups_;
-  mutable absl::Mutex mutex_;
   struct Connection {
     Peer peer;
+    int descriptor;
     ino_t inode;  // Of its socket: tells whether the descriptor is still this connection.
+    std::shared_ptr<const int> calls;  // One reference more than there are calls.
   };
+  // nullptr: unknown.
+  const Connection* FindConnection(absl::string_view name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const RoleGroups groups_;
+  mutable absl::Mutex mutex_;
   std::map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);
 };
 

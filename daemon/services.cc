@@ -13,24 +13,24 @@ namespace {
 
 // One line per method: its request's type is <Method>Request, its name that of the Api's method.
 #define LIBRETTOS_READ(method, response_type)                                                                \
-  grpc::Status method(grpc::ServerContext*, const v1::method##Request* request, v1::response_type* response) \
-      override {                                                                                             \
-    return caller_.Read([&](Api& api) { return api.method(*request, response); });                           \
+  grpc::ServerUnaryReactor* method(grpc::CallbackServerContext* context, const v1::method##Request* request, \
+                                   v1::response_type* response) override {                                   \
+    return caller_.Read(context, [=](Api& api) { return api.method(*request, response); });                  \
   }
-#define LIBRETTOS_MUTATE_BY(how, method, response_type, resource)                       \
-  grpc::Status method(grpc::ServerContext* context, const v1::method##Request* request, \
-                      v1::response_type* response) override {                           \
-    return caller_.how(context, #method, request->request_id(), request->resource,      \
-                       [&](Api& api) { return api.method(*request, response); });       \
+#define LIBRETTOS_MUTATE_BY(how, method, response_type, resource)                                            \
+  grpc::ServerUnaryReactor* method(grpc::CallbackServerContext* context, const v1::method##Request* request, \
+                                   v1::response_type* response) override {                                   \
+    return caller_.how(context, #method, request->request_id(), request->resource,                           \
+                       [=](Api& api) { return api.method(*request, response); });                            \
   }
 #define LIBRETTOS_MUTATE(method, response_type, resource) \
   LIBRETTOS_MUTATE_BY(Mutate, method, response_type, resource)
 #define LIBRETTOS_DELETE(method, response_type) \
   LIBRETTOS_MUTATE_BY(MutateAndAwaitDeletion, method, response_type, name())
 
-class NetworkServersService : public v1::NetworkServers::Service {
+class NetworkServersService : public v1::NetworkServers::CallbackService {
  public:
-  explicit NetworkServersService(Caller caller) : caller_(caller) {}
+  explicit NetworkServersService(Caller& caller) : caller_(caller) {}
   LIBRETTOS_MUTATE(CreateNetworkServer, NetworkServer, network_server().name())
   LIBRETTOS_READ(GetNetworkServer, NetworkServer)
   LIBRETTOS_READ(ListNetworkServers, ListNetworkServersResponse)
@@ -39,12 +39,12 @@ class NetworkServersService : public v1::NetworkServers::Service {
   LIBRETTOS_MUTATE(FailNetworkServer, NetworkServer, name())
 
  private:
-  Caller caller_;
+  Caller& caller_;
 };
 
-class GuestsService : public v1::Guests::Service {
+class GuestsService : public v1::Guests::CallbackService {
  public:
-  explicit GuestsService(Caller caller) : caller_(caller) {}
+  explicit GuestsService(Caller& caller) : caller_(caller) {}
   LIBRETTOS_MUTATE(CreateGuest, Guest, guest().name())
   LIBRETTOS_READ(GetGuest, Guest)
   LIBRETTOS_READ(ListGuests, ListGuestsResponse)
@@ -52,63 +52,62 @@ class GuestsService : public v1::Guests::Service {
   LIBRETTOS_MUTATE(SetGuestMode, Operation, name())
 
  private:
-  Caller caller_;
+  Caller& caller_;
 };
 
-class NicsService : public v1::Nics::Service {
+class NicsService : public v1::Nics::CallbackService {
  public:
-  explicit NicsService(Caller caller) : caller_(caller) {}
+  explicit NicsService(Caller& caller) : caller_(caller) {}
   LIBRETTOS_MUTATE(CreateNic, Nic, nic().name())
   LIBRETTOS_READ(GetNic, Nic)
   LIBRETTOS_READ(ListNics, ListNicsResponse)
   LIBRETTOS_DELETE(DeleteNic, DeleteNicResponse)
 
  private:
-  Caller caller_;
+  Caller& caller_;
 };
 
-class OperationsService : public v1::Operations::Service {
+class OperationsService : public v1::Operations::CallbackService {
  public:
-  explicit OperationsService(Caller caller) : caller_(caller) {}
+  explicit OperationsService(Caller& caller) : caller_(caller) {}
   LIBRETTOS_READ(GetOperation, Operation)
   LIBRETTOS_READ(ListOperations, ListOperationsResponse)
-  grpc::Status WaitOperation(grpc::ServerContext* context, const v1::WaitOperationRequest* request,
-                             v1::Operation* response) override {
-    return caller_.Wait(context, *request, response);
+  grpc::ServerUnaryReactor* WaitOperation(grpc::CallbackServerContext* context,
+                                          const v1::WaitOperationRequest* request,
+                                          v1::Operation* response) override {
+    return caller_.Wait(context, request, response);
   }
 
  private:
-  Caller caller_;
+  Caller& caller_;
 };
 
-class ChannelsService : public v1::Channels::Service {
+class ChannelsService : public v1::Channels::CallbackService {
  public:
-  explicit ChannelsService(Caller caller) : caller_(caller) {}
+  explicit ChannelsService(Caller& caller) : caller_(caller) {}
   LIBRETTOS_READ(GetChannel, Channel)
   LIBRETTOS_READ(ListChannels, ListChannelsResponse)
 
  private:
-  Caller caller_;
+  Caller& caller_;
 };
 
-class StatisticsService : public v1::Statistics::Service {
+class StatisticsService : public v1::Statistics::CallbackService {
  public:
-  explicit StatisticsService(Caller caller) : caller_(caller) {}
+  explicit StatisticsService(Caller& caller) : caller_(caller) {}
   LIBRETTOS_READ(GetStatistics, GetStatisticsResponse)
-  grpc::Status Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
-                     grpc::ServerWriter<v1::WatchResponse>* writer) override {
-    return caller_.Watch(context, *request, writer);
+  grpc::ServerWriteReactor<v1::WatchResponse>* Watch(grpc::CallbackServerContext* context,
+                                                     const v1::WatchRequest* request) override {
+    return caller_.Watch(context, request);
   }
 
  private:
-  Caller caller_;
+  Caller& caller_;
 };
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(EventLoop& loop, Api& api, WatchHub& hub,
-                                                         const Peers& peers) {
-  Caller caller(loop, api, hub, peers);
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(Caller& caller) {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<NetworkServersService>(caller));
   services.push_back(std::make_unique<GuestsService>(caller));

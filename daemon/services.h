@@ -6,21 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "daemon/api.h"
-#include "daemon/peer.h"
-#include "daemon/watch.h"
+#include "daemon/caller.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/service_type.h"
-#include "hypervisor/event_loop.h"
 
 namespace librettos::daemon {
 
 inline constexpr int kMaxMessageBytes = 1 << 20;
 
-// All services, to be registered with a ServerBuilder. `loop`, `api`, `hub` and `peers` outlive them; the
-// loop must run until the gRPC server is shut down.
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(EventLoop& loop, Api& api, WatchHub& hub,
-                                                         const Peers& peers);
+// All services, to be registered with a ServerBuilder. `caller` outlives them.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(Caller& caller);
 
 // Full names of those services, for the health service.
 std::vector<std::string> ServiceNames();

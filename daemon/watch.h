@@ -4,16 +4,14 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 
 namespace librettos::daemon {
 
@@ -22,41 +20,44 @@ inline constexpr int kMaxSubscribersPerViewer = 16;  // So that no viewer keeps 
 inline constexpr size_t kMaxPendingNames =
     8192;  // Names of deleted resources are the only ones without other bound.
 
+// Loop thread only.
 class Subscription {
  public:
-  // Empty `prefixes`: all names. `viewer`: see WatchHub::Subscribe.
-  Subscription(std::vector<std::string> prefixes, std::optional<uid_t> viewer)
-      : prefixes_(std::move(prefixes)), viewer_(viewer) {}
-  // Any thread. Waits until something changed or `timeout` passed; names in order. Empty: time-out or closed.
-  std::vector<std::string> Take(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // See WatchHub::Subscribe.
+  Subscription(std::vector<std::string> prefixes, std::optional<uid_t> viewer, std::function<void()> changed)
+      : prefixes_(std::move(prefixes)), viewer_(viewer), changed_(std::move(changed)) {}
+  // Names of what changed since the last call, in order.
+  std::vector<std::string> Take();
   // The daemon ends, or the reader was too slow even for coalesced names.
-  bool closed() const ABSL_LOCKS_EXCLUDED(mutex_);
-  void Close() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Add(const std::string& name) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool closed() const { return closed_; }
+  void Close();
+  void Add(const std::string& name);
   std::optional<uid_t> viewer() const { return viewer_; }
 
  private:
   const std::vector<std::string> prefixes_;
   const std::optional<uid_t> viewer_;
-  mutable absl::Mutex mutex_;
-  std::set<std::string> pending_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  const std::function<void()> changed_;
+  std::set<std::string> pending_;
+  bool closed_ = false;
 };
 
-// Any thread.
+// Loop thread only.
 class WatchHub {
  public:
-  // `viewer`: the user for whom it is, if that may only look. nullptr: kMaxSubscribers are there already, or
-  // kMaxSubscribersPerViewer of that user, or the hub is closed. Forgotten when the last reference goes.
-  std::shared_ptr<Subscription> Subscribe(std::vector<std::string> prefixes, std::optional<uid_t> viewer = {})
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  void Notify(const std::string& name) ABSL_LOCKS_EXCLUDED(mutex_);
-  void CloseAll() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Empty `prefixes`: all names. `viewer`: the user for whom it is, if that may only look. `changed` is
+  // called when the first name is there to be taken, and at the end, in the midst of the change: it only
+  // notes. nullptr: kMaxSubscribers are there already, or kMaxSubscribersPerViewer of that user, or the hub
+  // is closed. Forgotten when the last reference goes.
+  std::shared_ptr<Subscription> Subscribe(
+      std::vector<std::string> prefixes, std::optional<uid_t> viewer = {},
+      std::function<void()> changed = [] {});
+  void Notify(const std::string& name);
+  void CloseAll();
 
  private:
-  absl::Mutex mutex_;
-  std::vector<std::weak_ptr<Subscription>> subscriptions_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::weak_ptr<Subscription>> subscriptions_;
+  bool closed_ = false;
 };
 
 }  // namespace librettos::daemon
