@@ -24,12 +24,12 @@ mkdir initrd && cd initrd && mkdir bin proc sys dev
 cp /usr/lib/klibc/bin/sh /usr/lib/klibc/bin/mount /usr/lib/klibc/bin/ipconfig /usr/lib/klibc/bin/sleep /usr/bin/kmod bin
 ln -s kmod bin/insmod
 for file in /lib/klibc-*.so $(ldd /usr/bin/kmod | grep -o '/lib[^ ]*'); do mkdir -p .$(dirname $file); cp -L $file .$file; done
-for module in pps_core ptp e1000e; do cp $(find /lib/modules -name $module.ko) .; done
+find /lib/modules -name ptp.ko -o -name e1000e.ko | xargs cp -t .
 cat >init <<END
 #!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-for module in pps_core ptp e1000e; do insmod /\\$module.ko; done
+for module in ptp e1000e; do insmod /\\$module.ko; done
 ipconfig {LINUX_IP}::10.77.0.1:255.255.255.0:{LINUX}:eth0:none
 while true; do sleep 1000; done
 END
