@@ -19,7 +19,7 @@ DOM0_MIB = 2048
 FIRST_SLOT = 4
 TRANSFER_BYTES = 1 << 30
 XEN_ARGUMENTS = (f"console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=error "
-                 "guest_loglvl=all noreboot cpuidle=0 iommu=no-sharept")
+                 "guest_loglvl=all noreboot cpuidle=0 iommu=no-sharept spec-ctrl=eager-fpu")
 KERNEL_ARGUMENTS = ("root=/dev/vda rw console=hvc0 quiet systemd.show_status=0 net.ifnames=0 mitigations=off "
                     "random.trust_cpu=on rootflags=noatime")
 FIXED = (
