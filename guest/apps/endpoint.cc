@@ -6,6 +6,8 @@ namespace librettos::apps {
 namespace {
 
 constexpr int kBacklog = 1024;
+// A server that is just being replaced or started grants no ports: each attempt is given up after 2 s.
+constexpr int kAttempts = 30;
 
 Status Prepare(int socket, sockets::Type type, const sockets::Address& address) {
   // Refusals of these two are no reason to serve nobody.
@@ -14,6 +16,17 @@ Status Prepare(int socket, sockets::Type type, const sockets::Address& address) 
     (void)sockets::SetOption(socket, sockets::Option::kIpv6Only, true);
   if (Status bound = sockets::Bind(socket, address); !bound.ok()) return bound;
   return type == sockets::Type::kStream ? sockets::Listen(socket, kBacklog) : Status();
+}
+
+// A socket that is ready, or why there is none.
+Result<int> Open(sockets::Family family, sockets::Type type, uint16_t port) {
+  Result<int> socket = sockets::Socket(family, type);
+  if (!socket.ok()) return socket;
+  if (Status ready = Prepare(*socket, type, sockets::Address::Any(family, port)); !ready.ok()) {
+    sockets::Close(*socket);
+    return ready.error();
+  }
+  return socket;
 }
 
 std::string_view Advice(Error error) {
@@ -34,19 +47,15 @@ int OpenEndpoints(std::string_view program, sockets::Type type, uint16_t port, i
   int opened = 0;
   const sockets::Family families[] = {sockets::Family::kIpv4, sockets::Family::kIpv6};
   for (int i = 0; i < 2; ++i) {
-    out[i] = -1;
-    Error why = Error::kOk;
-    Result<int> socket = sockets::Socket(families[i], type);
-    if (!socket.ok()) {
-      why = socket.error();
-    } else if (Status ready = Prepare(*socket, type, sockets::Address::Any(families[i], port)); !ready.ok()) {
-      why = ready.error();
-      sockets::Close(*socket);
-    } else {
-      out[i] = *socket;
+    Result<int> socket = Open(families[i], type, port);
+    for (int attempt = 1; attempt < kAttempts && socket.error() == Error::kTimeout; ++attempt)
+      socket = Open(families[i], type, port);
+    out[i] = socket.ok() ? *socket : -1;
+    if (socket.ok()) {
       ++opened;
       continue;
     }
+    const Error why = socket.error();
     Line line;
     line.Add(program)
         .Add(": cannot use ")

@@ -95,6 +95,7 @@ class Lab:
     # How much of everything the main job and the tests do here.
     file_mib = 256
     udp_rate = 2000
+    udp_patience_ms = 500  # What has not come back by then is lost.
     events = int(os.environ.get("LIBRETTOS_EVENTS", 20))
     patience = 20  # Seconds in which whatever is waited for has long happened.
     mode_deadline = 5  # Seconds.

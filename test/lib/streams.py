@@ -11,7 +11,7 @@ class UdpStream:
 
     def __init__(self, lab, address, port=7, rate=None):
         self._process = lab.client_start(lab.binary("test/tools/stream"), address, port, "--rate", rate or lab.udp_rate,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                         "--patience", lab.udp_patience_ms, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def mark(self, instant_ns=0):
         """What became of the numbers sent since the last mark; see test/tools/stream.cc."""

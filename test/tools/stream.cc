@@ -1,10 +1,11 @@
 // A numbered UDP stream to an echo server: shows loss and pauses of whatever lies in between.
 //
-//   stream ADDRESS PORT [--rate N] [--size BYTES]
+//   stream ADDRESS PORT [--rate N] [--size BYTES] [--patience MILLISECONDS]
 //
 // Sends numbered datagrams at a steady rate and takes their echoes, until standard input ends. For each line
-// "mark" on standard input it waits until every number sent before it has come back, or for half a second,
-// and then prints one line of JSON about the numbers since the last mark:
+// "mark" on standard input it waits until every number sent before it has come back, but no longer than the
+// patience (half a second), nor than half a second after a number sent later came back; then it prints one
+// line of JSON about the numbers since the last mark:
 //   sent, received, missing, duplicates, reordered: datagrams;
 //   pause_us: the longest time from sending a number to the arrival (kernel timestamp) of it or of any later
 //   one, so that neither loss nor this program's own scheduling hides or inflates an outage; median_us,
@@ -32,12 +33,14 @@
 
 namespace {
 
+constexpr int64_t kHalfSecond = 500'000'000;
+
 int64_t NowNs() { return static_cast<int64_t>(librettos::test::Clock(CLOCK_REALTIME)); }
 
 class Stream {
  public:
-  Stream(int socket, int64_t rate, size_t size)
-      : socket_(socket), interval_ns_(1'000'000'000 / rate), size_(size) {}
+  Stream(int socket, int64_t rate, size_t size, int64_t patience_ns)
+      : socket_(socket), interval_ns_(1'000'000'000 / rate), size_(size), patience_ns_(patience_ns) {}
 
   int Run() {
     int64_t next = NowNs();
@@ -55,6 +58,8 @@ class Stream {
       ppoll(fds, 2, &timeout, nullptr);
       if (fds[0].revents) Receive();
       if (fds[1].revents && !ReadCommand()) return 0;
+      if (marking_ && next_expected_ > boundary_)
+        mark_deadline_ = std::min(mark_deadline_, NowNs() + kHalfSecond);
       if (marking_ && (missing_before_boundary() == 0 || NowNs() > mark_deadline_)) Report();
     }
   }
@@ -134,7 +139,7 @@ class Stream {
       marking_ = true;
       boundary_ = sent_.size();
       scanned_ = 0;
-      mark_deadline_ = NowNs() + 500'000'000;
+      mark_deadline_ = NowNs() + patience_ns_;
     }
     return true;
   }
@@ -178,6 +183,7 @@ class Stream {
   const int socket_;
   const int64_t interval_ns_;
   const size_t size_;
+  const int64_t patience_ns_;
   std::vector<uint8_t> packet_;
   std::vector<Sent> sent_;    // Since the last mark.
   uint64_t base_ = 0;         // Number of sent_[0].
@@ -196,12 +202,14 @@ class Stream {
 int main(int argc, char** argv) {
   int64_t rate = 5000;
   size_t size = 200;
+  int64_t patience_ns = kHalfSecond;
   for (int i = 3; i + 1 < argc; i += 2) {
     if (!strcmp(argv[i], "--rate")) rate = atoll(argv[i + 1]);
     if (!strcmp(argv[i], "--size")) size = static_cast<size_t>(atoll(argv[i + 1]));
+    if (!strcmp(argv[i], "--patience")) patience_ns = atoll(argv[i + 1]) * 1'000'000;
   }
   if (argc < 3 || rate <= 0 || rate > 1'000'000 || size < 8 || size > 1472) {
-    fprintf(stderr, "usage: stream ADDRESS PORT [--rate 1..1000000] [--size 8..1472]\n");
+    fprintf(stderr, "usage: stream ADDRESS PORT [--rate 1..1000000] [--size 8..1472] [--patience MS]\n");
     return 2;
   }
   addrinfo hints{}, *found = nullptr;
@@ -220,5 +228,5 @@ int main(int argc, char** argv) {
     fprintf(stderr, "stream: connect: %s\n", strerror(errno));
     return 1;
   }
-  return Stream(s, rate, size).Run();
+  return Stream(s, rate, size, patience_ns).Run();
 }

@@ -30,6 +30,7 @@ LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "xl-dmesg.txt": "xl dmesg",
     "xl-list.txt": "xl list -l; xl info; xl pci-assignable-list",
     "xenstore.txt": "xenstore-ls -fp",
+    "statistics.txt": "librettosctl stats",
     "journal.txt": "journalctl --no-pager",
     "dmesg.txt": "dmesg",
     "logs.tar": "tar c -C /var/log xen librettos 2>/dev/null",
@@ -57,6 +58,7 @@ class XenLab(Lab):
     # All of it is emulated on two CPUs.
     file_mib = 16
     udp_rate = 100
+    udp_patience_ms = 60_000
     events = int(os.environ.get("LIBRETTOS_EVENTS", 3))
     patience = 120
     mode_deadline = 60
