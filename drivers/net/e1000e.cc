@@ -21,7 +21,7 @@ constexpr uint32_t kLinkInterval = 10'000'000 / kItrNanoseconds;
 constexpr int kPolls = 1'000'000;  // Should the clock stand.
 
 // Reads `offset` until `(value & mask) == wanted`. False: not within `time`, or the device is gone.
-bool Await(PciFunction& function, uint32_t offset, uint32_t mask, uint32_t wanted, Nanoseconds time) {
+bool Becomes(PciFunction& function, uint32_t offset, uint32_t mask, uint32_t wanted, Nanoseconds time) {
   const Nanoseconds until = Now() + time;
   for (int i = 0; i < kPolls; ++i) {
     const uint32_t value = function.Read32(0, offset);
@@ -32,19 +32,17 @@ bool Await(PciFunction& function, uint32_t offset, uint32_t mask, uint32_t wante
   return false;
 }
 
+// RCTL.MO is 0: the hash is bits 47 to 36 of the address, its last byte first.
+uint32_t MtaBit(const MacAddress& group) { return uint32_t{group[5]} << 4 | group[4] >> 4; }
+
 }  // namespace
 
 bool E1000eNic::Drives(uint32_t vendor, uint32_t device) { return vendor == kVendor && device == kDevice; }
 
-Result<Nic*> E1000eNic::Create(const Device& device) {
+Result<NicOpening*> E1000eNic::Open(const Device& device) {
   if (device.kind != DeviceKind::kPci || !device.function || device.mtu > kMaxMtu)
     return Error::kInvalidArgument;
-  auto* nic = new (std::nothrow) E1000eNic(device);
-  if (!nic) return Error::kExhausted;
-  const Status status = nic->Open(device);
-  if (status.ok()) return static_cast<Nic*>(nic);
-  delete nic;
-  return status.error();
+  return PciOpening::Begin(new (std::nothrow) E1000eNic(device));
 }
 
 E1000eNic::E1000eNic(const Device& device) : PciNic(*device.function, device) {}
@@ -52,12 +50,16 @@ E1000eNic::E1000eNic(const Device& device) : PciNic(*device.function, device) {}
 E1000eNic::~E1000eNic() {
   if (!opened_) return;
   for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
-  if (vectors_) Drain();
+  if (stage_ == Stage::kOpen) Drain();
   StopQueues();
   // The frame under way is finished and no other begun, so that nobody's memory is written later.
-  Write(kCtrl, Read(kCtrl) | kCtrlMasterDisable);
-  (void)Await(function_, kStatus, kStatusMasterEnable, 0, kMasterTime);
-  (void)Reset();
+  DisableMaster();
+  (void)Becomes(function_, kStatus, kStatusMasterEnable, 0, kMasterTime);
+  if (BeginReset().ok() && Becomes(function_, kCtrl, kCtrlReset, 0, kResetTime)) {
+    (void)Becomes(function_, kEecd, kEecdAutoReadDone, kEecdAutoReadDone, kResetTime);
+    Write(kImc, kAllOnes);
+    (void)Read(kIcr);
+  }
   Write(kCtrlExt, Read(kCtrlExt) & ~kCtrlExtDriverLoaded);
   function_.SetBusMaster(false);
   function_.DisableInterrupts();
@@ -69,34 +71,111 @@ void E1000eNic::StopQueues() {
   Write(kTctl, 0);
 }
 
-Status E1000eNic::Open(const Device& device) {
+void E1000eNic::DisableMaster() { Write(kCtrl, Read(kCtrl) | kCtrlMasterDisable); }
+
+// ---- Opening
+
+void E1000eNic::Await(Stage what, Nanoseconds time) {
+  stage_ = what;
+  deadline_ = Now() + time;
+}
+
+Result<bool> E1000eNic::OpenStep() {
+  Status status;
+  switch (stage_) {
+    case Stage::kRegisters:
+      status = OpenRegisters();
+      stage_ = Stage::kMemory;
+      break;
+    case Stage::kMemory:
+      status = AllocateMemory();
+      // Whoever had it before may have left it running.
+      StopQueues();
+      DisableMaster();
+      Await(Stage::kMaster, kMasterTime);
+      break;
+    case Stage::kMaster:
+      // If it never ends, the reset ends it.
+      if ((Read(kStatus) & kStatusMasterEnable) && Now() < deadline_) break;
+      status = BeginReset();
+      Await(Stage::kReset, kResetTime);
+      break;
+    case Stage::kReset: {
+      const uint32_t ctrl = Read(kCtrl);
+      if (ctrl == kAllOnes) return Error::kUnavailable;
+      if (!(ctrl & kCtrlReset)) {
+        Await(Stage::kEeprom, kResetTime);
+      } else if (Now() >= deadline_) {
+        return Error::kIo;
+      }
+      break;
+    }
+    case Stage::kEeprom:
+      // Without EEPROM it is never done, and the addresses are ours to set.
+      if (!(Read(kEecd) & kEecdAutoReadDone) && Now() < deadline_) break;
+      Write(kImc, kAllOnes);
+      (void)Read(kIcr);
+      stage_ = Stage::kInterrupts;
+      break;
+    case Stage::kInterrupts:
+      status = AllocateInterrupts();
+      stage_ = Stage::kStart;
+      break;
+    case Stage::kStart:
+      status = Start();
+      if (!status.ok()) break;
+      stage_ = Stage::kOpen;
+      return true;
+    case Stage::kOpen:
+      return true;
+  }
+  if (!status.ok()) return status.error();
+  return false;
+}
+
+Status E1000eNic::OpenRegisters() {
   Result<uint64_t> size = function_.OpenBar(0);
   if (!size.ok()) return size.error();
   if (*size < kRegisterBytes) return Error::kIo;
   if (Read(kStatus) == kAllOnes) return Error::kUnavailable;
   opened_ = true;
+  return {};
+}
+
+Status E1000eNic::AllocateMemory() {
   pci::DisableLinkPowerManagement(function_);  // Specification update: else the device can hang.
   Status status = transmit_.Allocate(function_);
   if (status.ok()) status = receive_.Allocate(function_);
-  if (!status.ok()) return status;
-  // Whoever had it before may have left it running.
-  StopQueues();
-  Write(kCtrl, Read(kCtrl) | kCtrlMasterDisable);
-  (void)Await(function_, kStatus, kStatusMasterEnable, 0, kMasterTime);  // The reset ends it anyway.
-  status = Reset();
-  if (!status.ok()) return status;
+  return status;
+}
+
+// 4.6.1. Some bits of CTRL are reserved and one, so it is read and changed.
+Status E1000eNic::BeginReset() {
+  const uint32_t ctrl = Read(kCtrl);
+  if (ctrl == kAllOnes) return Error::kUnavailable;
+  Write(kCtrl, ctrl | kCtrlReset);
+  const Nanoseconds settled = Now() + kResetSettles;
+  for (int i = 0; i < kPolls && Now() < settled; ++i) continue;
+  return {};
+}
+
+Status E1000eNic::AllocateInterrupts() {
   Result<unsigned> vectors = function_.EnableInterrupts(2);
   if (!vectors.ok()) return vectors.error();
   vectors_ = *vectors;
   msi_x_ = pci::MsiXEnabled(function_);
   function_.SetInterruptHandler(0, queue_handler());
   if (vectors_ > 1) function_.SetInterruptHandler(1, link_handler());
+  return {};
+}
 
+Status E1000eNic::Start() {
   Write(kCtrl, (Read(kCtrl) | kCtrlSetLinkUp) & ~(kCtrlMasterDisable | kCtrlForceSpeed | kCtrlForceDuplex |
                                                   kCtrlFlowControl | kCtrlVlanMode));
   Write(kGcr, Read(kGcr) | kGcrMustBeOne);
   Write(kGcr2, Read(kGcr2) | kGcr2MustBeOne);
-  SetStation(device);
+  SetStation();
+  SetGroups({});
   function_.SetBusMaster(true);
   // Written even where a reset gives the same: not every model of the device resets all of it.
   Write(kMrqc, 0);
@@ -107,40 +186,43 @@ Status E1000eNic::Open(const Device& device) {
   SetPromiscuous(false);
   EnableInterrupts();
   UpdateLink();
-  return {};
+  return gone() ? Status(Error::kUnavailable) : Status();
 }
 
-// 4.6.1. Some bits of CTRL are reserved and one, so it is read and changed.
-Status E1000eNic::Reset() {
-  const uint32_t ctrl = Read(kCtrl);
-  if (ctrl == kAllOnes) return Error::kUnavailable;
-  Write(kCtrl, ctrl | kCtrlReset);
-  const Nanoseconds settled = Now() + kResetSettles;
-  for (int i = 0; i < kPolls && Now() < settled; ++i) continue;
-  if (!Await(function_, kCtrl, kCtrlReset, 0, kResetTime)) return Error::kIo;
-  // Without EEPROM it is never done, and the addresses are ours to set.
-  (void)Await(function_, kEecd, kEecdAutoReadDone, kEecdAutoReadDone, kResetTime);
-  Write(kImc, kAllOnes);
-  (void)Read(kIcr);
-  return {};
-}
+// ---- Addresses
 
-void E1000eNic::SetStation(const Device& device) {
-  MacAddress station;
-  for (size_t i = 0; i < station.size(); ++i) station[i] = device.address[i];
+void E1000eNic::SetStation() {
+  MacAddress station = address();
   if (station == MacAddress{}) {
     const uint32_t low = Read(kRal), high = Read(kRah);
     for (size_t i = 0; i < 4; ++i) station[i] = static_cast<uint8_t>(low >> 8 * i);
     for (size_t i = 0; i < 2; ++i) station[4 + i] = static_cast<uint8_t>(high >> 8 * i);
+    SetAddress(station);
   }
-  SetAddress(station);
+  SetAddressFilter(0, &station);
+}
+
+void E1000eNic::SetAddressFilter(uint32_t index, const MacAddress* mac) {
+  // Not valid while it is half written.
+  Write(kRah + 8 * index, 0);
+  if (!mac) return;
   uint32_t low = 0, high = kRahValid;
-  for (size_t i = 0; i < 4; ++i) low |= static_cast<uint32_t>(station[i]) << 8 * i;
-  for (size_t i = 0; i < 2; ++i) high |= static_cast<uint32_t>(station[4 + i]) << 8 * i;
-  Write(kRal, low);
-  Write(kRah, high);
-  for (uint32_t i = 1; i < kAddresses; ++i) Write(kRah + 8 * i, 0);
-  for (uint32_t i = 0; i < kMtaWords; ++i) Write(kMta + 4 * i, 0);
+  for (size_t i = 0; i < 4; ++i) low |= static_cast<uint32_t>((*mac)[i]) << 8 * i;
+  for (size_t i = 0; i < 2; ++i) high |= static_cast<uint32_t>((*mac)[4 + i]) << 8 * i;
+  Write(kRal + 8 * index, low);
+  Write(kRah + 8 * index, high);
+}
+
+void E1000eNic::SetGroups(std::span<const MacAddress> groups) {
+  if (gone()) return;
+  uint32_t table[kMtaWords] = {};
+  for (size_t i = kAddresses - 1; i < groups.size(); ++i) {
+    const uint32_t bit = MtaBit(groups[i]);
+    table[bit / 32] |= 1u << bit % 32;
+  }
+  for (uint32_t i = 0; i < kMtaWords; ++i) Write(kMta + 4 * i, table[i]);
+  for (uint32_t i = 1; i < kAddresses; ++i)
+    SetAddressFilter(i, i - 1 < groups.size() ? &groups[i - 1] : nullptr);
 }
 
 void E1000eNic::EnableInterrupts() {
@@ -164,8 +246,9 @@ void E1000eNic::EnableInterrupts() {
 
 void E1000eNic::SetPromiscuous(bool on) {
   if (gone()) return;
-  Write(kRctl, kRctlEnable | kRctlMulticastPromiscuous | kRctlBroadcast | kRctlStripCrc |
-                   (on ? kRctlUnicastPromiscuous : 0) | (mtu() > kMaxUnsplitMtu ? kRctlLongPackets : 0));
+  Write(kRctl, kRctlEnable | kRctlBroadcast | kRctlStripCrc |
+                   (on ? kRctlUnicastPromiscuous | kRctlMulticastPromiscuous : 0) |
+                   (mtu() > kMaxUnsplitMtu ? kRctlLongPackets : 0));
 }
 
 PciNic::Link E1000eNic::ReadLink() {

@@ -3,6 +3,7 @@
 //
 // An input is text, an event a line:
 //   mode direct 1 100 nics/one | nic nics/one | take | peek | advance 50 | send 3 | reply 0100… | room 0
+//   opening 2                                           steps that the next opening takes; 3: without end
 // Checked: the state that the guest says is one that there is, and after all deadlines no change is under
 // way.
 #include <charconv>
@@ -40,6 +41,7 @@ class Fuzz {
     world_.TeachArp();
   }
   ~Fuzz() {
+    fake::SetOpeningSteps(0);
     for (std::string_view name : kNics) fake::RegisterNic(std::string(name), nullptr);
   }
 
@@ -85,6 +87,8 @@ class Fuzz {
       world_.Advance(Nanoseconds{Number(text) % 100'000} * 1'000'000);
     } else if (what == "room") {
       for (fake::FakeNic& nic : nics_) nic.SetRoom(Number(text));
+    } else if (what == "opening") {
+      fake::SetOpeningSteps(Number(text) % 4 == 3 ? UINT64_MAX : Number(text) % 4);
     } else if (what == "send") {
       // Frames from the other side of a NIC, and something for the guest to answer.
       nics_[Number(text) % 2].Inject(MakeUdp(4000, 9, Bytes(Number(text) % 1400)));
