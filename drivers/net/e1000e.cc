@@ -32,7 +32,7 @@ bool Becomes(PciFunction& function, uint32_t offset, uint32_t mask, uint32_t wan
   return false;
 }
 
-// RCTL.MO is 0: the hash is bits 47 to 36 of the address, its last byte first.
+// 10.2.5.21, RCTL.MO is 0: the hash is bits 47 to 36 of the address, its last byte first.
 uint32_t MtaBit(const MacAddress& group) { return uint32_t{group[5]} << 4 | group[4] >> 4; }
 
 }  // namespace
