@@ -33,7 +33,18 @@ class E1000eNic final : public PciNic {
 
  private:
   // What is to be done, or waited for, next.
-  enum class Stage { kRegisters, kMemory, kMaster, kReset, kEeprom, kInterrupts, kStart, kOpen };
+  enum class Stage {
+    kRegisters,
+    kLink,
+    kMemory,
+    kMaster,
+    kReset,
+    kEeprom,
+    kInterruptTable,
+    kInterrupts,
+    kStart,
+    kOpen
+  };
 
   explicit E1000eNic(const Device& device);
   void Await(Stage what, Nanoseconds time);

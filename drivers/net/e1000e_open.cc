@@ -79,6 +79,10 @@ Result<bool> E1000eNic::OpenStep() {
   switch (stage_) {
     case Stage::kRegisters:
       status = OpenRegisters();
+      stage_ = Stage::kLink;
+      break;
+    case Stage::kLink:
+      pci::DisableLinkPowerManagement(function_);  // Specification update: else the device can hang.
       stage_ = Stage::kMemory;
       break;
     case Stage::kMemory:
@@ -109,6 +113,10 @@ Result<bool> E1000eNic::OpenStep() {
       if (!(Read(kEecd) & kEecdAutoReadDone) && Now() < deadline_) break;
       Write(kImc, kAllOnes);
       (void)Read(kIcr);
+      stage_ = Stage::kInterruptTable;
+      break;
+    case Stage::kInterruptTable:
+      pci::OpenMsiXTable(function_);
       stage_ = Stage::kInterrupts;
       break;
     case Stage::kInterrupts:
@@ -137,7 +145,6 @@ Status E1000eNic::OpenRegisters() {
 }
 
 Status E1000eNic::AllocateMemory() {
-  pci::DisableLinkPowerManagement(function_);  // Specification update: else the device can hang.
   Status status = transmit_.Allocate(function_);
   if (status.ok()) status = receive_.Allocate(function_);
   return status;

@@ -1,7 +1,7 @@
 // The opening of a NIC in steps, so that the domain's loop goes on meanwhile: a PCI function waits for its
 // device, and on Xen for the device model, which answers each access to configuration space.
 //
-// Single-threaded; a step does not wait. The longest one places a BAR or sets up interrupts: some dozen
+// Single-threaded; a step does not wait. The longest ones place a BAR, or set up interrupts: a dozen or two
 // accesses to configuration space.
 #pragma once
 

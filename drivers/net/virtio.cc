@@ -6,6 +6,7 @@
 #include <new>
 
 #include "drivers/net/gather.h"
+#include "drivers/net/pci_capability.h"
 #include "drivers/net/tap_header.h"
 
 namespace librettos {
@@ -93,6 +94,10 @@ Result<bool> VirtioNic::OpenStep() {
     }
     case Stage::kFeatures:
       status = ChooseFeatures();
+      stage_ = Stage::kInterruptTable;
+      break;
+    case Stage::kInterruptTable:
+      pci::OpenMsiXTable(function_);
       stage_ = Stage::kInterrupts;
       break;
     case Stage::kInterrupts:

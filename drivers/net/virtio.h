@@ -24,7 +24,17 @@ class VirtioNic final : public PciNic {
 
  private:
   // What is to be done, or waited for, next.
-  enum class Stage { kCommon, kNotify, kDevice, kReset, kFeatures, kInterrupts, kStart, kOpen };
+  enum class Stage {
+    kCommon,
+    kNotify,
+    kDevice,
+    kReset,
+    kFeatures,
+    kInterruptTable,
+    kInterrupts,
+    kStart,
+    kOpen
+  };
 
   explicit VirtioNic(const Device& device);
   Status ChooseFeatures();

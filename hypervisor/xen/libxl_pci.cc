@@ -138,6 +138,7 @@ absl::Status LibxlPci::MakeAssignable(const PciAddress& function) {
     return absl::FailedPreconditionError(
         "the kernel of domain 0 has no PCI back end; load it: modprobe xen-pciback");
   }
+  ClearLeftInterrupts(context_, function);
   libxl_device_pci device = DeviceOf(function);
   const int code = libxl_device_pci_assignable_add(context_.get(), &device, /*rebind=*/1);
   return context_.Check(code, absl::StrCat(function.text(), " cannot be made assignable"));
