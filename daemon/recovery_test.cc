@@ -107,6 +107,97 @@ TEST_F(RecoveryTest, DeletionEndsIfAllDomainsDiedMeanwhile) {
   EXPECT_TRUE(controller_->idle());
 }
 
+TEST_F(RecoveryTest, ServerWhoseDomainsAllDiedMeanwhileStartsAgain) {
+  CreateServer();
+  uint32_t active = Active(), standby = Standby();
+  Kill();
+  hv_.domains.clear();
+  Start();
+  hv_.unavailable_nics.clear();
+  scheduler_->Advance(absl::Seconds(1));
+  ASSERT_NE(hv_.Named("servers/s"), 0u);
+  Ready(hv_.Named("servers/s"));
+  EXPECT_NE(Active(), active);
+  EXPECT_NE(Active(), standby) << "what is dead takes over nothing";
+  TakeRole(Active());
+  EXPECT_EQ(Server().status().state(), v1::NetworkServerStatus::ACTIVE);
+}
+
+TEST_F(RecoveryTest, UpgradeWhoseDomainsAllDiedMeanwhileEnds) {
+  CreateServer();
+  v1::UpgradeNetworkServerRequest request;
+  request.set_name("servers/s");
+  request.set_image("/bin/true");
+  v1::Operation operation;
+  ASSERT_TRUE(api_->UpgradeNetworkServer(request, &operation).ok());
+  uint32_t successor = hv_.Named("servers/s");
+  ASSERT_NE(successor, Standby());
+  Ready(successor);
+  hv_.Publish(Active(), "data/role", Role(Active()));  // It is quiesced: the new one is active.
+  ASSERT_EQ(Active(), successor);
+  Kill();
+  hv_.domains.clear();
+  Start();
+  hv_.unavailable_nics.clear();
+  ASSERT_TRUE(recovered_.ok()) << recovered_;
+  EXPECT_EQ(Operation(operation.name()).state(), v1::Operation::FAILED);
+  scheduler_->Advance(absl::Seconds(1));
+  ASSERT_NE(hv_.Named("servers/s"), 0u);
+  Ready(hv_.Named("servers/s"));
+  EXPECT_GT(Active(), successor);
+}
+
+TEST_F(RecoveryTest, NothingOfADeletedServersDomainsIsLeft) {
+  CreateServer();
+  uint32_t active = Active(), standby = Standby();
+  v1::DeleteNetworkServerRequest request;
+  request.set_name("servers/s");
+  v1::DeleteNetworkServerResponse response;
+  ASSERT_TRUE(api_->DeleteNetworkServer(request, &response).ok());
+  Kill();
+  hv_.DieAll();
+  Start();
+  EXPECT_FALSE(api_->Exists("servers/s"));
+  for (uint32_t domain : {active, standby}) {
+    EXPECT_TRUE(hv_.List(absl::StrCat("/local/domain/", domain)).empty()) << domain;
+    EXPECT_NE(Journal(absl::StrCat("remove /local/domain/", domain)), -1) << domain;
+  }
+}
+
+TEST_F(RecoveryTest, DeletionOfAGuestThatDiedMeanwhileEnds) {
+  CreateServer();
+  CreateGuest("g", "10.1.0.5/24");
+  v1::DeleteGuestRequest request;
+  request.set_name("guests/g");
+  v1::DeleteGuestResponse response;
+  ASSERT_TRUE(api_->DeleteGuest(request, &response).ok());
+  Kill();
+  hv_.DieAll();
+  Start();
+  ASSERT_TRUE(recovered_.ok()) << recovered_;
+  EXPECT_FALSE(api_->Exists("guests/g"));
+  EXPECT_TRUE(api_->Exists("servers/s"));
+}
+
+TEST_F(RecoveryTest, NicOfAGuestThatDiedMeanwhileInDirectModeIsFree) {
+  CreateServer();
+  CreateNic("own");
+  CreateGuest("g", "10.1.0.5/24");
+  v1::SetGuestModeRequest request;
+  request.set_name("guests/g");
+  request.set_mode(v1::DIRECT);
+  v1::Operation operation;
+  ASSERT_TRUE(api_->SetGuestMode(request, &operation).ok());
+  Settle();
+  uint32_t guest = DomainOf("g");
+  ASSERT_EQ(controller_->nics.OwnerOf("nics/own"), "guests/g");
+  Kill();
+  hv_.domains.erase(guest);
+  Start();
+  EXPECT_EQ(controller_->nics.OwnerOf("nics/own"), "");
+  EXPECT_EQ(Operation(operation.name()).state(), v1::Operation::FAILED);
+}
+
 TEST_F(RecoveryTest, DomainIdsAreNotReusedEvenIfTheLastWriteIsMissing) {
   CreateServer();
   v1::Guest response;

@@ -57,8 +57,14 @@ void ServerReconciler::Adopt(const std::string& server, uint32_t domain) {
 
 void ServerReconciler::Resume(const std::string& server) {
   ServerRecord& record = *model_.FindServer(server);
+  std::vector<uint32_t> dead;
   for (uint32_t domain : Connections::DomainsOf(record)) {
-    if (runtime_[server].domains.contains(domain)) continue;
+    if (!runtime_[server].domains.contains(domain)) dead.push_back(domain);
+  }
+  // Known to be ending before the first of them is told, so that no other of them takes its place.
+  for (uint32_t domain : dead) runtime_[server].domains[domain].destroying = true;
+  for (uint32_t domain : dead) {
+    runtime_[server].domains[domain].destroying = false;  // It ended by itself.
     model_.owner_of_domain.erase(domain);
     OnDomainExit(server, domain, {.orderly = false, .description = "died while librettosd was not running"});
     // With its last domain a server goes that is being deleted.

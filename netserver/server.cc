@@ -153,13 +153,13 @@ void Server::OnDevice(const Device& device) {
   }
   device_ = device;
   device_known_ = true;
-  Result<Nic*> nic = OpenNic(platform_, device_);
-  if (nic.ok()) {
-    nic_.reset(nic.value());
-    nic_->SetPromiscuous(true);
-    return;
-  }
-  Publish("data/role", Text().Add("failed nic ").Add(name).Add(": ").Add(ToString(nic.error())).view());
+  Result<NicOpening*> opening = OpenNic(platform_, device_);
+  if (!opening.ok()) return FailNic(opening.error());
+  opening_.reset(opening.value());
+}
+
+void Server::FailNic(Error error) {
+  Publish("data/role", Text().Add("failed nic ").Add(device_.name).Add(": ").Add(ToString(error)).view());
   ReturnDevice();
 }
 
@@ -175,6 +175,16 @@ void Server::OnChannelEvent(channel::ServerEnd* end) {
 void Server::OnEvent() { forwarder_->NicReady(); }
 
 // ---- Acts ----
+
+void Server::StepOpening() {
+  Result<Nic*> nic = opening_->Step();
+  if (!nic.ok()) return FailNic(nic.error());
+  if (!nic.value()) return;
+  opening_.reset();
+  nic_.reset(nic.value());
+  nic_->SetPromiscuous(true);
+  noted_ = true;  // It may be what the activation waited for.
+}
 
 void Server::Act(Nanoseconds now) {
   noted_ = false;
@@ -303,6 +313,7 @@ void Server::Quiesce() {
 }
 
 void Server::ReturnDevice() {
+  opening_.reset();
   nic_.reset();
   nic_armed_ = false;
   device_known_ = false;
@@ -336,6 +347,7 @@ void Server::Run() {
 }
 
 void Server::Step() {
+  if (opening_) StepOpening();
   Nanoseconds now = Now();
   if (noted_) Act(now);
   statistics_.Beat();
@@ -370,6 +382,7 @@ void Server::Step() {
       nic_armed_ = true;
     }
     Nanoseconds until = now + kMaxSleep;
+    if (opening_) until = now + kOpeningPause;
     if (forwards && announcer_.pending()) until = now + kAnnounceRetry;
     if (forwards && reclaim_until_ > now) until = std::min(until, reclaim_until_);
     platform_.loop().Wait(noted_ ? 0 : until);

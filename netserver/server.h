@@ -7,7 +7,7 @@
 
 #include <memory>
 
-#include "drivers/net/nic.h"
+#include "drivers/net/nic_opening.h"
 #include "guest/platform/platform.h"
 #include "netserver/announcer.h"
 #include "netserver/forwarder.h"
@@ -32,6 +32,7 @@ class Server final : private RegistryObserver,
   static constexpr Nanoseconds kReclaimPeriod = 1'000'000'000;  // docs/protocols.md, Channel.
   static constexpr Nanoseconds kMaxSleep = 50'000'000;          // Half of what the heartbeat allows.
   static constexpr Nanoseconds kControlPeriod = 100'000;  // How often a busy loop looks for anything else.
+  static constexpr Nanoseconds kOpeningPause = 100'000;   // Between two steps of its NIC's opening.
   static constexpr int kHealthyTurns = 3;
   // More than any NIC holds: a flood must not keep the server from its role.
   static constexpr uint32_t kMaxDiscard = 4096;
@@ -59,6 +60,8 @@ class Server final : private RegistryObserver,
   void OnControlKey(std::string_view name, std::string_view value, bool present);
   void OnGuestKey(DomainId id, std::string_view value, bool present);
   void Act(Nanoseconds now);
+  void StepOpening();
+  void FailNic(Error error);
   void RemoveGuest(Guest* guest);
   void Activate(Nanoseconds now);
   void ActivateGuest(Guest& guest, Nanoseconds now);
@@ -92,6 +95,7 @@ class Server final : private RegistryObserver,
   bool announce_ = false;  // The NIC is not the one that its predecessor had (control/announce).
   bool device_known_ = false;
   Device device_{};
+  std::unique_ptr<NicOpening> opening_;  // Until nic_ is there.
   std::unique_ptr<Nic> nic_;
   bool nic_armed_ = false;
   Nanoseconds reclaim_until_ = 0;

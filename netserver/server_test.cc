@@ -53,6 +53,48 @@ TEST_F(ServerTest, ItsNicReceivesForAllItsGuests) {
   EXPECT_TRUE(nic_.promiscuous());
 }
 
+TEST_F(ServerTest, ActivatesOnceItsNicIsOpen) {
+  fake::SetOpeningSteps(10);
+  Activate(kServer, 1);
+  EXPECT_EQ(Read(kServer, "data/role"), "active 1") << "within 20 steps";
+  fake::SetOpeningSteps(0);
+}
+
+TEST_F(ServerTest, ItsHeartGoesOnWhileItsNicIsBeingOpened) {
+  struct Page final : MapObserver {
+    void OnMapped(Result<Mapping*> mapped) override { mapping = mapped.value(); }
+    uint64_t heartbeat() const {
+      return reinterpret_cast<StatisticsHeader*>(mapping->bytes().data())->heartbeat.load();
+    }
+    Mapping* mapping = nullptr;
+  } page;
+  world_.AddDomain(kControlDomain)
+      ->Map(kServer, static_cast<GrantRef>(std::stoul(Read(kServer, "data/statistics"))),
+            sizeof(StatisticsHeader), false, &page);
+  world_.RunUntilIdle();
+  ASSERT_NE(page.mapping, nullptr);
+  fake::SetOpeningSteps(UINT64_MAX);
+  GiveNic(kServer);
+  Run(1);
+  const uint64_t before = page.heartbeat();
+  Run(5);
+  EXPECT_EQ(fake::OpenNics(), 1) << "it is still being opened";
+  EXPECT_GE(page.heartbeat(), before + 5);
+  fake::SetOpeningSteps(0);
+}
+
+TEST_F(ServerTest, ANicThatIsBeingOpenedIsReturnedWhenTheServerIsToStop) {
+  fake::SetOpeningSteps(UINT64_MAX);
+  Activate(kServer, 1);
+  EXPECT_EQ(Read(kServer, "data/role"), "-");
+  world_.Write(Path(kServer, "control/role"), "quiesced 1");
+  Run();
+  EXPECT_EQ(Read(kServer, "data/role"), "quiesced 1");
+  EXPECT_FALSE(world_.HoldsDevice(kServer, "nic0"));
+  EXPECT_EQ(fake::OpenNics(), 0);
+  fake::SetOpeningSteps(0);
+}
+
 TEST_F(ServerTest, NicThatCannotBeOpenedIsReturned) {
   fake::RegisterNic("nic0", nullptr);
   Activate(kServer, 1);

@@ -5,9 +5,9 @@
 // (tx_errors). One pair of queues. With MSI-X vector 0 is the queues' and vector 1 the link's; with MSI one
 // is for all.
 //
-// Address filter: the own address, broadcast, and all groups (multicast promiscuous: Nic does not know the
-// groups; the stack drops what it has not joined). Open() waits for the device's reset, some milliseconds,
-// and the destructor some for what is still to be sent.
+// Address filter: the own address, broadcast, and groups, of which the first 15 have exact filters and the
+// others share the hash table; promiscuous: everything. The destructor waits some milliseconds for what is
+// still to be sent and for the device's reset.
 #pragma once
 
 #include "drivers/net/e1000e_receive.h"
@@ -20,22 +20,44 @@ namespace librettos {
 class E1000eNic final : public PciNic {
  public:
   static bool Drives(uint32_t vendor, uint32_t device);
-  // kInvalidArgument: not a PCI function, or an MTU above 9000. kUnavailable: it was withdrawn. kIo: it does
-  // not answer as an 82574 does. kUnsupported: no interrupts. `device.address` of zeros: the NIC's own is
-  // used.
-  static Result<Nic*> Create(const Device& device);
+  // kInvalidArgument: not a PCI function, or an MTU above 9000. Of a step, kUnavailable: it was withdrawn;
+  // kIo: it does not answer as an 82574 does; kUnsupported: no interrupts. `device.address` of zeros: the
+  // NIC's own is used.
+  static Result<NicOpening*> Open(const Device& device);
   ~E1000eNic() override;
 
   NicFeatures features() const override { return {.checksum = true, .segmentation = true}; }
   void SetPromiscuous(bool on) override;
+  void SetGroups(std::span<const MacAddress> groups) override;
+  Result<bool> OpenStep() override;
 
  private:
+  // What is to be done, or waited for, next.
+  enum class Stage {
+    kRegisters,
+    kLink,
+    kMemory,
+    kMaster,
+    kReset,
+    kEeprom,
+    kInterruptTable,
+    kInterrupts,
+    kStart,
+    kOpen
+  };
+
   explicit E1000eNic(const Device& device);
-  Status Open(const Device& device);
-  Status Reset();
-  void SetStation(const Device& device);
+  void Await(Stage what, Nanoseconds time);
+  Status OpenRegisters();
+  Status AllocateMemory();
+  Status BeginReset();
+  Status AllocateInterrupts();
+  Status Start();
+  void SetStation();
+  void SetAddressFilter(uint32_t index, const MacAddress* mac);
   void EnableInterrupts();
   void StopQueues();
+  void DisableMaster();
 
   void Reclaim() override { transmit_.Reclaim(); }
   Sent Put(const OutFrame& frame) override;
@@ -58,8 +80,10 @@ class E1000eNic final : public PciNic {
   e1000e::TransmitRing transmit_;
   e1000e::ReceiveRing receive_;
   Moderation moderation_;
-  uint64_t moved_ = 0;   // Frames, until the last interrupt.
-  bool opened_ = false;  // The device's registers are there.
+  Stage stage_ = Stage::kRegisters;
+  Nanoseconds deadline_ = 0;  // Of what is waited for.
+  uint64_t moved_ = 0;        // Frames, until the last interrupt.
+  bool opened_ = false;       // The device's registers are there.
   bool msi_x_ = false;
   unsigned vectors_ = 0;
 };

@@ -1,5 +1,5 @@
 // What the 82574 must be told, and what must stand in a frame's headers, so that it computes checksums and
-// segments. 82574 datasheet, sections 7.2.11 (context descriptor) and 7.3 (segmentation).
+// segments. 82574 datasheet, sections 7.2.10 (context descriptor) and 7.3 (segmentation).
 #pragma once
 
 #include <cstddef>

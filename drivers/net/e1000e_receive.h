@@ -1,4 +1,4 @@
-// The receive ring of the 82574L. 82574 datasheet, section 7.1; extended descriptors, 7.1.5.
+// The receive ring of the 82574L. 82574 datasheet, section 7.1; extended descriptors, 7.1.4.
 //
 // What the device writes back is hostile: a descriptor's word is loaded once, into private memory, and
 // lengths are checked against the buffers.

@@ -65,6 +65,7 @@ inline constexpr uint32_t kRfctl = 0x5008;
 inline constexpr uint32_t kRfctlNoNfs = 3 << 6;   // No NFS parsing; write, read.
 inline constexpr uint32_t kRfctlNoAck = 1 << 12;  // No cause for each TCP ACK.
 inline constexpr uint32_t kRfctlExtended = 1 << 15;
+// 10.2.5.21 to 10.2.5.23: table of groups (a bit for each hash), exact addresses.
 inline constexpr uint32_t kMta = 0x5200;
 inline constexpr uint32_t kMtaWords = 128;
 inline constexpr uint32_t kRal = 0x5400, kRah = 0x5404;  // Of address n: + 8 n.
@@ -73,7 +74,7 @@ inline constexpr uint32_t kRahValid = 1u << 31;
 inline constexpr uint32_t kMrqc = 0x5818;
 inline constexpr uint32_t kLongestFrame = 0x3f00;  // MAC frame with LPE, 7.1.1.
 
-// Extended receive descriptor, 7.1.5, second quad word: read 0, written back status, errors, length.
+// Extended receive descriptor, 7.1.4, second quad word: read 0, written back status, errors, length.
 inline constexpr uint64_t kRxDone = 1 << 0, kRxEnd = 1 << 1, kRxIgnoreChecksum = 1 << 2;
 inline constexpr uint64_t kRxUdpChecked = 1 << 4, kRxTcpChecked = 1 << 5;
 inline constexpr uint64_t kRxFrameErrors = 0x97u << 24;     // RXE, CXE, SEQ, SE, CE.
@@ -94,8 +95,8 @@ inline constexpr uint32_t kTxdctlValue = 1 << 24 | 1 << 22 | 1 << 16 | 1 << 8 | 
 inline constexpr uint32_t kTarcMustBeOne = 1 << 26;
 inline constexpr uint32_t kDescriptorBytes = 16;
 
-// Transmit descriptors, 7.2.10 and 7.2.11: command and type in the third double word, status and options in
-// the fourth.
+// Transmit descriptors, 7.2.10 (context) and 7.2.11 (data): command and type in the third double word, status
+// and options in the fourth.
 inline constexpr uint32_t kTxTypeData = 1 << 20;  // Of a context: 0.
 inline constexpr uint32_t kTxEnd = 1 << 24;
 inline constexpr uint32_t kTxInsertCrc = 1 << 25;

@@ -157,6 +157,12 @@ TEST_F(E1000eTest, IsNotOpenedIfTheResetHangs) {
   EXPECT_EQ(model_.pci().dma_blocks(), 0u);
 }
 
+TEST_F(E1000eTest, IsOpenedThoughTheMasterNeverQuiets) {
+  model_.SetMasterHangs(true);
+  Open();
+  model_.SetMasterHangs(false);
+}
+
 TEST_F(E1000eTest, StopsThoughTheMasterNeverQuiets) {
   Open();
   model_.SetMasterHangs(true);

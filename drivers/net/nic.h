@@ -42,12 +42,13 @@ class Nic {
   // `handler` is called from Loop::Wait when frames can be received (or sent again). nullptr: no calls, so
   // that a busy loop that polls pays no wake-up. Level-triggered.
   virtual void SetHandler(Handler* handler) = 0;
-  // On: receives what is sent to anybody, as a server needs that answers for its guests' addresses. Off (at
-  // first): what is sent to address() and to groups. A NIC without such a filter receives all, always.
+  // On: receives what is sent to anybody and any group, as a server needs that answers for its guests'
+  // addresses. Off (at first): what is sent to address(), to all (broadcast) and to the groups that were set.
+  // A NIC without such filters receives all, always.
   virtual void SetPromiscuous(bool) {}
+  // The groups (multicast addresses) to receive, instead of those set before; at first none. A NIC may
+  // receive some others, too. Frames under way during the call may be filtered by either.
+  virtual void SetGroups(std::span<const MacAddress>) {}
 };
-
-// Opens `device` with the driver for its kind. The Nic is deleted by the caller before Devices::Return.
-Result<Nic*> OpenNic(Platform& platform, const Device& device);
 
 }  // namespace librettos

@@ -4,11 +4,11 @@
 
 namespace librettos {
 
-Result<Nic*> OpenNic(Platform&, const Device& device) {
+Result<NicOpening*> OpenNic(Platform&, const Device& device) {
   if (device.kind != DeviceKind::kPci || !device.function) return Error::kUnsupported;
   const uint32_t vendor = device.function->ReadConfig(0, 2), id = device.function->ReadConfig(2, 2);
-  if (E1000eNic::Drives(vendor, id)) return E1000eNic::Create(device);
-  if (VirtioNic::Drives(vendor, id)) return VirtioNic::Create(device);
+  if (E1000eNic::Drives(vendor, id)) return E1000eNic::Open(device);
+  if (VirtioNic::Drives(vendor, id)) return VirtioNic::Open(device);
   return Error::kUnsupported;
 }
 

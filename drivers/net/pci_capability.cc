@@ -10,6 +10,7 @@ constexpr uint8_t kHeaderBytes = 0x40;  // Capabilities lie behind the header.
 constexpr int kMostCapabilities = (256 - kHeaderBytes) / 4;
 constexpr uint32_t kMessageControl = 2;
 constexpr uint32_t kMsiXEnable = 1 << 15;
+constexpr uint32_t kMsiXTable = 4, kMsiXTableBar = 7;
 constexpr uint32_t kLinkControl = 0x10;
 constexpr uint32_t kPowerManagement = 3;  // ASPM Control: L0s, L1.
 
@@ -34,6 +35,13 @@ uint8_t NextCapability(PciFunction& function, uint8_t id, uint8_t after) {
 bool MsiXEnabled(PciFunction& function) {
   const uint8_t at = NextCapability(function, kMsiX);
   return at != 0 && (function.ReadConfig(at + kMessageControl, 2) & kMsiXEnable);
+}
+
+void OpenMsiXTable(PciFunction& function) {
+  const uint8_t at = NextCapability(function, kMsiX);
+  if (at == 0) return;
+  // What cannot be opened is found out when it is needed.
+  (void)function.OpenBar(function.ReadConfig(at + kMsiXTable, 4) & kMsiXTableBar);
 }
 
 void DisableLinkPowerManagement(PciFunction& function) {

@@ -19,6 +19,9 @@ uint8_t NextCapability(PciFunction& function, uint8_t id, uint8_t after = 0);
 // Section 6.8.2.3: whether MSI-X, not MSI, delivers the function's interrupts.
 bool MsiXEnabled(PciFunction& function);
 
+// Section 6.8.2.4: opens the BAR in which MSI-X's table lies, so that EnableInterrupts finds it open.
+void OpenMsiXTable(PciFunction& function);
+
 // PCI Express Base Specification 3.0, section 7.8.7: the function's link does not go to sleep by itself.
 void DisableLinkPowerManagement(PciFunction& function);
 

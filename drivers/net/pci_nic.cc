@@ -2,10 +2,20 @@
 
 #include <string.h>
 
+#include <new>
+
 namespace librettos {
 
 PciNic::PciNic(PciFunction& function, const Device& device) : function_(function), mtu_(device.mtu) {
   memcpy(address_.data(), device.address, address_.size());
+}
+
+Result<NicOpening*> PciOpening::Begin(PciNic* nic) {
+  std::unique_ptr<PciNic> owned(nic);
+  auto* opening = nic ? new (std::nothrow) PciOpening(nic) : nullptr;
+  if (!opening) return Error::kExhausted;
+  owned.release();
+  return static_cast<NicOpening*>(opening);
 }
 
 void PciNic::GiveUp(std::string_view reason) {

@@ -10,7 +10,7 @@
 // nothing is received.
 #pragma once
 
-#include "drivers/net/nic.h"
+#include "drivers/net/nic_opening.h"
 #include "guest/platform/pci.h"
 
 namespace librettos {
@@ -23,6 +23,10 @@ class PciNic : public Nic {
   size_t Transmit(std::span<const OutFrame> frames) final;
   size_t Receive(std::span<InFrame> frames) final;
   void SetHandler(Handler* handler) final;
+
+  // The next bit of the opening, see NicOpening::Step. True: it is open. What was done is undone by the
+  // destructor, at any point.
+  virtual Result<bool> OpenStep() = 0;
 
  protected:
   enum class Sent { kTaken, kRefused, kFull };
@@ -99,6 +103,21 @@ class PciNic : public Nic {
   bool link_up_ = true;  // Until it was looked at.
   bool gone_ = false;
   Nanoseconds looked_at_ = 0;
+};
+
+class PciOpening final : public NicOpening {
+ public:
+  explicit PciOpening(PciNic* nic) : nic_(nic) {}  // Takes it over.
+  Result<Nic*> Step() override {
+    const Result<bool> open = nic_->OpenStep();
+    if (!open.ok()) return open.error();
+    return static_cast<Nic*>(open.value() ? nic_.release() : nullptr);
+  }
+  // Takes over `nic`, a new one, or what new (std::nothrow) gave instead.
+  static Result<NicOpening*> Begin(PciNic* nic);
+
+ private:
+  std::unique_ptr<PciNic> nic_;
 };
 
 }  // namespace librettos

@@ -10,6 +10,12 @@
 namespace librettos {
 namespace {
 
+// Registers that read as zero.
+struct NoModel final : fake::PciModel {
+  uint32_t Read(unsigned, uint64_t, unsigned) override { return 0; }
+  void Write(unsigned, uint64_t, unsigned, uint32_t) override {}
+};
+
 TEST(PciCapability, FindsEachOfAKind) {
   fake::FakePci pci(1, 2, {});  // Has MSI-X at 0x40.
   const uint8_t first = pci.AddCapability(0x09, {1, 2});
@@ -55,6 +61,16 @@ TEST(PciCapability, TellsMsiXFromMsi) {
   pci.SetInterrupts(false, 1);
   ASSERT_TRUE(pci.EnableInterrupts(2).ok());
   EXPECT_FALSE(pci::MsiXEnabled(pci));
+}
+
+TEST(PciCapability, OpensTheBarOfTheMsiXTable) {
+  fake::FakePci pci(1, 2, {{3, 0x1000}});
+  NoModel model;
+  pci.SetModel(&model);
+  EXPECT_EQ(pci.Read32(3, 0), 0xffffffff);
+  pci.WriteConfig(pci::NextCapability(pci, pci::kMsiX) + 4, 4, 0x200 | 3);
+  pci::OpenMsiXTable(pci);
+  EXPECT_EQ(pci.Read32(3, 0), 0u);
 }
 
 TEST(PciCapability, KeepsTheLinkAwake) {

@@ -21,15 +21,14 @@ constexpr QemuBench::Traits kE1000eTraits = {.filters = true}, kVirtioTraits = {
 
 template <bool msi_x>
 std::unique_ptr<NicBench> E1000e() {
-  return std::make_unique<QemuBench>("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, kE1000eTraits,
-                                     msi_x);
+  return std::make_unique<QemuBench>("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Open, kE1000eTraits, msi_x);
 }
 std::unique_ptr<NicBench> Virtio() {
-  return std::make_unique<QemuBench>(kVirtio, &VirtioNic::Create, kVirtioTraits);
+  return std::make_unique<QemuBench>(kVirtio, &VirtioNic::Open, kVirtioTraits);
 }
 std::unique_ptr<NicBench> VirtioPlain() {
   return std::make_unique<QemuBench>(std::string(kVirtio) + ",event_idx=off,csum=off,guest_csum=off",
-                                     &VirtioNic::Create, kVirtioTraits);
+                                     &VirtioNic::Open, kVirtioTraits);
 }
 
 INSTANTIATE_TEST_SUITE_P(Qemu, NicConformance,
@@ -40,7 +39,7 @@ INSTANTIATE_TEST_SUITE_P(Qemu, NicConformance,
                          fake::NameOfKind);
 
 TEST(QemuVirtio, ReceivesWholeLargeFrames) {
-  QemuBench bench(kVirtio, &VirtioNic::Create, kVirtioTraits);
+  QemuBench bench(kVirtio, &VirtioNic::Open, kVirtioTraits);
   if (!bench.missing().empty()) GTEST_SKIP() << bench.missing();
   std::unique_ptr<Nic> nic(*bench.Open({}, 1500));
   EXPECT_EQ(nic->address(), (MacAddress{0x52, 0x54, 0, 0x65, 0x43, 0x21}));
@@ -61,7 +60,7 @@ TEST(QemuVirtio, ReceivesWholeLargeFrames) {
 }
 
 TEST(QemuE1000e, HasTheAddressInItsEepromAndSaysWhatItChecked) {
-  QemuBench bench("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Create, kE1000eTraits);
+  QemuBench bench("e1000e,mac=52:54:00:12:34:56", &E1000eNic::Open, kE1000eTraits);
   if (!bench.missing().empty()) GTEST_SKIP() << bench.missing();
   std::unique_ptr<Nic> nic(*bench.Open({}, 1500));
   EXPECT_EQ(nic->address(), (MacAddress{0x52, 0x54, 0, 0x12, 0x34, 0x56}));

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "drivers/net/gather.h"
+#include "drivers/net/pci_capability.h"
 #include "drivers/net/tap_header.h"
 
 namespace librettos {
@@ -50,41 +51,91 @@ bool VirtioNic::Drives(uint32_t vendor, uint32_t device) {
   return vendor == virtio::kVendor && device == kDeviceId;
 }
 
-Result<Nic*> VirtioNic::Create(const Device& device) {
+Result<NicOpening*> VirtioNic::Open(const Device& device) {
   if (device.kind != DeviceKind::kPci || !device.function || device.mtu > kMaxMtu)
     return Error::kInvalidArgument;
-  auto* nic = new (std::nothrow) VirtioNic(device);
-  if (!nic) return Error::kExhausted;
-  const Status status = nic->Open(device);
-  if (status.ok()) return static_cast<Nic*>(nic);
-  delete nic;
-  return status.error();
+  return PciOpening::Begin(new (std::nothrow) VirtioNic(device));
 }
 
 VirtioNic::VirtioNic(const Device& device) : PciNic(*device.function, device), transport_(*device.function) {}
 
 VirtioNic::~VirtioNic() {
   for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
-  if (opened_) Drain();
+  if (stage_ == Stage::kOpen) Drain();
   // The buffers are freed after this; a device that does not obey has lost the bus by then.
   (void)transport_.Reset();
   function_.SetBusMaster(false);
   function_.DisableInterrupts();
 }
 
-Status VirtioNic::Open(const Device& device) {
-  Status status = transport_.Open();
-  if (!status.ok()) return status;
+// ---- Opening
+
+Result<bool> VirtioNic::OpenStep() {
+  Status status;
+  switch (stage_) {
+    case Stage::kCommon:
+      status = transport_.FindCommon();
+      stage_ = Stage::kNotify;
+      break;
+    case Stage::kNotify:
+      status = transport_.FindNotify();
+      stage_ = Stage::kDevice;
+      break;
+    case Stage::kDevice:
+      transport_.FindDevice();
+      status = transport_.BeginReset();
+      stage_ = Stage::kReset;
+      break;
+    case Stage::kReset: {
+      const Result<bool> reset = transport_.IsReset();
+      if (!reset.ok()) return reset.error();
+      if (reset.value()) stage_ = Stage::kFeatures;
+      break;
+    }
+    case Stage::kFeatures:
+      status = ChooseFeatures();
+      stage_ = Stage::kInterruptTable;
+      break;
+    case Stage::kInterruptTable:
+      pci::OpenMsiXTable(function_);
+      stage_ = Stage::kInterrupts;
+      break;
+    case Stage::kInterrupts:
+      status = AllocateInterrupts();
+      stage_ = Stage::kStart;
+      break;
+    case Stage::kStart:
+      status = Start();
+      if (!status.ok()) break;
+      stage_ = Stage::kOpen;
+      return true;
+    case Stage::kOpen:
+      return true;
+  }
+  if (!status.ok()) return status.error();
+  return false;
+}
+
+Status VirtioNic::ChooseFeatures() {
+  transport_.Acknowledge();
   features_ = Usable(transport_.OfferedFeatures() & kWanted);
   if (!(features_ & virtio::kVersion1)) return Error::kUnsupported;
-  status = transport_.Accept(features_);
+  const Status status = transport_.Accept(features_);
   if (!status.ok()) return status;
-  const uint32_t longest = sizeof(Header) + device.mtu + kEthernetHeaderBytes + kTagBytes;
+  const uint32_t longest = sizeof(Header) + mtu() + kEthernetHeaderBytes + kTagBytes;
   if (!(features_ & kMergeBuffers) && longest > Queue::kBufferBytes) return Error::kUnsupported;
+  return {};
+}
+
+Status VirtioNic::AllocateInterrupts() {
   Result<unsigned> vectors = function_.EnableInterrupts(3);
   if (!vectors.ok()) return vectors.error();
   vectors_ = *vectors;
-  status = OpenQueues();
+  return {};
+}
+
+Status VirtioNic::Start() {
+  Status status = OpenQueues();
   if (!status.ok()) return status;
   MacAddress own = address();
   if (own == MacAddress{} && (features_ & kMac)) {
@@ -94,11 +145,10 @@ Status VirtioNic::Open(const Device& device) {
   function_.SetBusMaster(true);
   transport_.DriverOk();
   if (transport_.ReadStatus() & (virtio::kNeedsReset | virtio::kFailed)) return Error::kIo;
-  opened_ = true;
   while (receive_.free() > 0) OfferBuffer();
   receive_.Publish(transport_);
   UpdateLink();
-  return {};
+  return gone() ? Status(Error::kUnavailable) : Status();
 }
 
 Status VirtioNic::OpenQueues() {

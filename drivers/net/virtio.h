@@ -13,17 +13,33 @@ namespace librettos {
 class VirtioNic final : public PciNic {
  public:
   static bool Drives(uint32_t vendor, uint32_t device);
-  // kInvalidArgument: not a PCI function, or an MTU above 9000. kUnavailable: it was withdrawn. kIo: it is
-  // not as the specification says. kUnsupported: not modern, no interrupts, or too small for the MTU.
-  // `device.address` of zeros: the device's own is used.
-  static Result<Nic*> Create(const Device& device);
+  // kInvalidArgument: not a PCI function, or an MTU above 9000. Of a step, kUnavailable: it was withdrawn;
+  // kIo: it is not as the specification says; kUnsupported: not modern, no interrupts, or too small for the
+  // MTU. `device.address` of zeros: the device's own is used.
+  static Result<NicOpening*> Open(const Device& device);
   ~VirtioNic() override;
 
   NicFeatures features() const override;
+  Result<bool> OpenStep() override;
 
  private:
+  // What is to be done, or waited for, next.
+  enum class Stage {
+    kCommon,
+    kNotify,
+    kDevice,
+    kReset,
+    kFeatures,
+    kInterruptTable,
+    kInterrupts,
+    kStart,
+    kOpen
+  };
+
   explicit VirtioNic(const Device& device);
-  Status Open(const Device& device);
+  Status ChooseFeatures();
+  Status AllocateInterrupts();
+  Status Start();
   Status OpenQueues();
   void OfferBuffer();
   // Used entries that make up the next frame, if all are there; 0: they are not.
@@ -49,7 +65,7 @@ class VirtioNic final : public PciNic {
   virtio::Queue transmit_;
   uint64_t features_ = 0;
   unsigned vectors_ = 0;
-  bool opened_ = false;
+  Stage stage_ = Stage::kCommon;
 };
 
 }  // namespace librettos

@@ -46,16 +46,13 @@ Status Transport::Find(uint8_t type, uint32_t least_bytes, Window& window) {
   }
 }
 
-Status Transport::Open() {
-  Status status = Find(kCommonType, kCommonBytes, common_);
-  if (status.ok()) status = Find(kNotifyType, 2, notify_);
-  if (!status.ok()) return status;
-  (void)Find(kDeviceType, 1, device_);  // Not every device has one.
-  if (ReadStatus() == 0xff) return Error::kUnavailable;
-  if (!Reset()) return Error::kIo;
+Status Transport::FindCommon() { return Find(kCommonType, kCommonBytes, common_); }
+Status Transport::FindNotify() { return Find(kNotifyType, 2, notify_); }
+void Transport::FindDevice() { (void)Find(kDeviceType, 1, device_); }
+
+void Transport::Acknowledge() {
   AddStatus(kAcknowledge);
   AddStatus(kDriver);
-  return {};
 }
 
 uint8_t Transport::ReadStatus() { return function_.Read8(common_.bar, common_.offset + kDeviceStatus); }
@@ -65,14 +62,27 @@ void Transport::AddStatus(uint8_t bit) {
   function_.Write8(common_.bar, common_.offset + kDeviceStatus, status | bit);
 }
 
+Status Transport::BeginReset() {
+  if (ReadStatus() == 0xff) return Error::kUnavailable;
+  function_.Write8(common_.bar, common_.offset + kDeviceStatus, 0);
+  reset_until_ = Now() + kResetTime;
+  return {};
+}
+
+Result<bool> Transport::IsReset() {
+  const uint8_t status = ReadStatus();
+  if (status == 0) return true;
+  if (status == 0xff) return Error::kUnavailable;
+  if (Now() >= reset_until_) return Error::kIo;
+  return false;
+}
+
 bool Transport::Reset() {
   if (!common_.found) return true;
-  function_.Write8(common_.bar, common_.offset + kDeviceStatus, 0);
-  const Nanoseconds until = Now() + kResetTime;
+  if (!BeginReset().ok()) return false;
   for (int i = 0; i < kPolls; ++i) {
-    const uint8_t status = ReadStatus();
-    if (status == 0) return true;
-    if (status == 0xff || Now() >= until) return false;
+    const Result<bool> done = IsReset();
+    if (!done.ok() || done.value()) return done.ok();
   }
   return false;
 }

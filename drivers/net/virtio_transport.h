@@ -26,8 +26,16 @@ class Transport {
  public:
   explicit Transport(PciFunction& function) : function_(function) {}
 
-  // Finds the structures and resets the device. kIo: they are not there, or not as they must be.
-  Status Open();
+  // The structures, to be found first, and in this order. kIo: not there, or not as it must be.
+  Status FindCommon();
+  Status FindNotify();
+  void FindDevice();  // Not every device has one.
+  // kUnavailable: withdrawn.
+  Status BeginReset();
+  // Whether it is done. kIo: not in time. kUnavailable: withdrawn.
+  Result<bool> IsReset();
+  // After the reset: a driver is there.
+  void Acknowledge();
   uint64_t OfferedFeatures();
   // kUnsupported: the device refused.
   Status Accept(uint64_t features);
@@ -76,6 +84,7 @@ class Transport {
   uint32_t notify_multiplier_ = 0;
   uint64_t notify_at_[kQueues] = {};
   uint64_t bar_bytes_[6] = {};  // Of open BARs.
+  Nanoseconds reset_until_ = 0;
 };
 
 }  // namespace librettos::virtio

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "guest/net/groups.h"
 #include "guest/net/network_config.h"
 #include "guest/net/text.h"
 
@@ -31,6 +32,7 @@ ModeSwitch::ModeSwitch(Platform& platform, Interface& interface, channel::GuestE
 ModeSwitch::~ModeSwitch() {
   platform_.registry().Unwatch(control_path_, this);
   platform_.devices().SetObserver(nullptr);
+  opening_.reset();
   CloseNic();
 }
 
@@ -140,24 +142,51 @@ void ModeSwitch::Declare(channel::DeclaredMode mode, Route announce) {
   interface_.Announce(announce);
 }
 
-void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
-  if (!opened_) {
+void ModeSwitch::CancelOpening(std::string_view reason) {
+  opening_.reset();
+  // It may be what is wanted next.
+  if (!pending_ || !request_.direct || std::string_view(request_.nic) != now_.nic) ReturnDevice(now_.nic);
+  Finish(Mode::kServer, 0, reason);
+}
+
+void ModeSwitch::TickOpening(Nanoseconds now) {
+  if (pending_) return CancelOpening("superseded");
+  if (!opening_) {
     Device* device = FindDevice(now_.nic);
     if (!device) {
       if (now >= deadline_) Finish(Mode::kServer, 0, "no-nic");
       return;
     }
-    auto nic = OpenNic(platform_, *device);
-    if (!nic.ok()) {
-      ReturnDevice(now_.nic);
-      return Finish(Mode::kServer, 0, (Text() << "nic-" << ToString(nic.error())).view());
-    }
-    interface_.SetNic(*nic);
-    interface_.SetRoute(Route::kHold);
-    interface_.Flush();  // What was put but not yet published must get out to be drained.
-    began_ = now;
-    opened_ = true;
+    auto opening = OpenNic(platform_, *device);
+    if (!opening.ok()) return CancelOpening((Text() << "nic-" << ToString(opening.error())).view());
+    opening_.reset(*opening);
+    step_at_ = now;
   }
+  Nic* nic = nullptr;
+  if (now >= step_at_) {
+    const Nanoseconds before = Now();
+    auto step = opening_->Step();
+    if (!step.ok()) return CancelOpening((Text() << "nic-" << ToString(step.error())).view());
+    nic = *step;
+    const Nanoseconds after = Now();
+    step_at_ = after + std::max(kOpeningPause, after - before);
+  }
+  if (!nic) {
+    if (now >= deadline_) CancelOpening("open-timeout");
+    return;
+  }
+  opening_.reset();
+  nic->SetGroups(Groups(*interface_.lwip()).all());
+  interface_.SetNic(nic);
+  interface_.SetRoute(Route::kHold);
+  interface_.Flush();  // What was put but not yet published must get out to be drained.
+  began_ = Now();
+  opened_ = true;
+}
+
+void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
+  if (!opened_) TickOpening(now);
+  if (!opened_) return;
   if (interface_.channel().Drained()) {
     Declare(channel::DeclaredMode::kDirect, Route::kNic);
     interface_.SetRoute(Route::kNic);
@@ -220,7 +249,11 @@ void ModeSwitch::Tick(Nanoseconds now) {
 
 Nanoseconds ModeSwitch::next() const {
   if (pending_ && (mode_ == Mode::kServer || mode_ == Mode::kDirect)) return 0;
-  if (mode_ == Mode::kPreparingDirect) return deadline_;
+  if (mode_ == Mode::kPreparingDirect) {
+    if (opened_) return deadline_;
+    if (pending_) return 0;
+    return opening_ ? std::min(step_at_, deadline_) : deadline_;
+  }
   if (mode_ == Mode::kPreparingServer) {
     if (!drained_) return deadline_;
     return std::max(began_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));

@@ -3,14 +3,19 @@
 // it went in data/mode: "<state> <change> <pause us> <lost> [reason]". Turned by the stack's loop; never
 // blocks.
 //
+// Towards direct the NIC is opened first, a step at a time, while all goes on through the server; only then
+// are frames held back.
+//
 // The pause is how long frames could be kept waiting: towards direct from the first that may be held to the
 // switch; towards the server from the switch until the server has handed on the announcement. `lost` counts
 // frames that the holding queue refused meanwhile.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
+#include "drivers/net/nic_opening.h"
 #include "guest/channel/guest_end.h"
 #include "guest/net/interface.h"
 #include "guest/platform/platform.h"
@@ -22,6 +27,9 @@ enum class Mode : uint8_t { kServer, kPreparingDirect, kDirect, kPreparingServer
 class ModeSwitch final : private RegistryObserver, private DeviceObserver {
  public:
   static constexpr Nanoseconds kQuiet = 20'000'000;  // The NIC must have been silent for so long.
+  // Between two steps of an opening; at least as long as the step before took, so that traffic has half the
+  // time even where a step is slow.
+  static constexpr Nanoseconds kOpeningPause = 200'000;
 
   ModeSwitch(Platform& platform, Interface& interface, channel::GuestEnd& end);
   ~ModeSwitch();
@@ -47,6 +55,8 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   void Begin(Nanoseconds now);
   void BeginServer(Nanoseconds now);
   void TickPreparingDirect(Nanoseconds now);
+  void TickOpening(Nanoseconds now);
+  void CancelOpening(std::string_view reason);
   void TickPreparingServer(Nanoseconds now);
   void Finish(Mode mode, Nanoseconds pause, std::string_view reason);
   void Publish(Mode mode, Nanoseconds pause, std::string_view reason);
@@ -62,8 +72,10 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   Request request_;       // The newest that was asked for.
   Request now_;           // The one under way or done.
   bool pending_ = false;  // request_ is yet to be begun.
-  bool opened_ = false;   // preparing-direct: the NIC is there, the ring drains.
-  bool drained_ = false;  // preparing-server: the announcement is through.
+  std::unique_ptr<NicOpening> opening_;
+  Nanoseconds step_at_ = 0;  // The next step of the opening.
+  bool opened_ = false;      // preparing-direct: the NIC is there, the ring drains.
+  bool drained_ = false;     // preparing-server: the announcement is through.
   Nanoseconds deadline_ = 0;
   Nanoseconds began_ = 0;
   Nanoseconds pause_ = 0;

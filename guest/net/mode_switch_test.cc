@@ -125,6 +125,91 @@ TEST_F(ModeSwitchTest, NicThatDoesNotOpenIsReturned) {
   EXPECT_EQ(world_.world().returned_devices().size(), 1u);
 }
 
+TEST_F(ModeSwitchTest, WhileTheNicIsBeingOpenedTheServerForwards) {
+  fake::SetOpeningSteps(3);
+  GiveNic();
+  Ask("direct 1 1000 nics/one");
+  world_.Turn();
+  for (int number = 1; number <= 3; ++number) {
+    EXPECT_EQ(world_.DataMode(), "preparing-direct 1 0 0");
+    SendNumber(number);
+    world_.Turn();
+    EXPECT_EQ(ByChannel(), std::vector<int>({number})) << "not held back";
+    world_.Advance(ModeSwitch::kOpeningPause);
+  }
+  EXPECT_EQ(world_.DataMode(), "direct 1 0 0");
+  fake::SetOpeningSteps(0);
+}
+
+TEST_F(ModeSwitchTest, NicThatIsNotOpenInTimeIsReturned) {
+  fake::SetOpeningSteps(UINT64_MAX);
+  GiveNic();
+  Ask("direct 1 50 nics/one");
+  world_.Turn();
+  EXPECT_EQ(world_.DataMode(), "preparing-direct 1 0 0");
+  world_.Advance(60'000'000);
+  EXPECT_EQ(world_.DataMode(), "server 1 0 0 open-timeout");
+  EXPECT_EQ(world_.world().returned_devices().size(), 1u);
+  EXPECT_EQ(fake::OpenNics(), 0);
+  fake::SetOpeningSteps(0);
+}
+
+TEST_F(ModeSwitchTest, AnOpeningIsCancelledByANewerRequest) {
+  fake::SetOpeningSteps(UINT64_MAX);
+  GiveNic();
+  Ask("direct 1 1000 nics/one");
+  world_.Turn();
+  Ask("server 2 1000 -");
+  world_.Turn();
+  EXPECT_EQ(world_.DataMode(), "server 2 0 0");
+  EXPECT_EQ(world_.world().returned_devices().size(), 1u);
+  EXPECT_EQ(fake::OpenNics(), 0);
+  fake::SetOpeningSteps(0);
+}
+
+TEST_F(ModeSwitchTest, AnOpeningBeginsAgainForANewerRequestForTheSameNic) {
+  fake::SetOpeningSteps(UINT64_MAX);
+  GiveNic();
+  Ask("direct 1 1000 nics/one");
+  world_.Turn();
+  fake::SetOpeningSteps(0);
+  Ask("direct 2 1000 nics/one");
+  world_.Turn();
+  EXPECT_EQ(world_.DataMode(), "direct 2 0 0");
+  EXPECT_TRUE(world_.world().returned_devices().empty());
+}
+
+TEST(ModeSwitchEnd, WhileANicIsBeingOpenedLeavesNothing) {
+  fake::FakeNic nic(TestWorld::kGuestMac);
+  fake::RegisterNic("nics/one", &nic);
+  fake::SetOpeningSteps(UINT64_MAX);
+  {
+    TestWorld world;
+    Device device = {};
+    std::strcpy(device.name, "nics/one");
+    device.kind = DeviceKind::kTap;
+    world.world().GiveDevice(TestWorld::kGuest, device);
+    world.world().Write(world.Key("control/mode"), "direct 1 1000 nics/one");
+    world.world().RunUntilIdle();
+    world.Turn();
+    EXPECT_EQ(fake::OpenNics(), 1);
+  }
+  EXPECT_EQ(fake::OpenNics(), 0);
+  fake::SetOpeningSteps(0);
+  fake::RegisterNic("nics/one", nullptr);
+}
+
+TEST_F(ModeSwitchTest, TheNicReceivesTheGroupsOfTheGuestsAddresses) {
+  GoDirect();
+  EXPECT_FALSE(nic_.promiscuous());
+  const auto has = [&](const MacAddress& group) {
+    return std::count(nic_.groups().begin(), nic_.groups().end(), group);
+  };
+  EXPECT_EQ(has({0x33, 0x33, 0, 0, 0, 1}), 1) << "all nodes";
+  EXPECT_EQ(has({0x33, 0x33, 0xff, 0, 0, 5}), 1) << "of fd00::5";
+  EXPECT_EQ(has({0x33, 0x33, 0xff, 0, 0, 1}), 1) << "of the link-local address";
+}
+
 TEST_F(ModeSwitchTest, BackToServerWaitsForTheAnnouncementAndAQuietNic) {
   GoDirect();
   SendNumber(1);

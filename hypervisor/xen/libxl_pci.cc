@@ -1,17 +1,24 @@
 #include "hypervisor/xen/libxl_pci.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <optional>
+#include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace librettos::xen {
 namespace {
 
 constexpr char kSysfs[] = "/sys";
+// A domain looks once a second for what it is to let go of.
+constexpr int kEjectTries = 15;
+constexpr absl::Duration kEjectInterval = absl::Milliseconds(200);
 
 libxl_device_pci DeviceOf(const PciAddress& function) {
   libxl_device_pci device;
@@ -45,8 +52,55 @@ absl::Status GiveBack(LibxlContext& context, const PciAddress& function) {
   return context.Check(code, absl::StrCat(function.text(), " cannot be given back to domain 0"));
 }
 
+bool IsFree(LibxlContext& context, const PciAddress& function) {
+  int count = 0;
+  libxl_dominfo* domains = libxl_list_domain(context.get(), &count);
+  bool free = domains != nullptr;
+  for (int i = 0; i < count; ++i) {
+    free = free && (domains[i].domid == 0 || !SlotOf(context, domains[i].domid, function).has_value());
+  }
+  libxl_dominfo_list_free(domains, count);
+  return free;
+}
+
+// Makes the function as a reset leaves it; see InterruptsMasked.
+void ClearLeftInterrupts(LibxlContext& context, const PciAddress& function) {
+  if (!InterruptsMasked(kSysfs, function).value_or(false) || !IsFree(context, function)) return;
+  fprintf(stderr, "%s was left with its interrupts masked and is cleared\n", function.text().c_str());
+  (void)ClearInterrupts(kSysfs, function);
+  if (!InterruptsMasked(kSysfs, function).value_or(false)) return;
+  // Xen itself keeps it masked; bound anew, it begins anew.
+  libxl_device_pci device = DeviceOf(function);
+  (void)context.Check(libxl_device_pci_assignable_remove(context.get(), &device, /*rebind=*/0), "");
+  device = DeviceOf(function);
+  (void)context.Check(libxl_device_pci_assignable_add(context.get(), &device, /*rebind=*/0), "");
+}
+
+// Has the device model let go of the function: libxl, when it fails half-way, leaves it there and lists it
+// nowhere, and every other attempt fails for that ("Duplicate device ID").
+absl::Status ClearDeviceModel(LibxlContext& context, DomainId domain, const PciAddress& function) {
+  // libxl's name for it.
+  const std::string command =
+      absl::StrCat("device_del pci-pt-", absl::Hex(function.bus, absl::kZeroPad2), "_",
+                   absl::Hex(function.device, absl::kZeroPad2), ".", absl::Hex(function.function));
+  for (int i = 0; i < kEjectTries; ++i) {
+    char* output = nullptr;
+    const int code = libxl_qemu_monitor_command(context.get(), domain, command.c_str(), &output, nullptr);
+    const std::string said = output == nullptr ? "" : output;
+    free(output);
+    (void)context.Check(code, "");
+    // There is no device model any more, or it does not have it.
+    if (code != 0 || absl::StrContains(said, "not found")) return absl::OkStatus();
+    absl::SleepFor(kEjectInterval);
+  }
+  return absl::UnavailableError(absl::StrCat("domain ", domain, " does not let go of ", function.text()));
+}
+
 absl::StatusOr<int> AttachNow(LibxlContext& context, DomainId domain, const PciAddress& function) {
-  if (const auto slot = SlotOf(context, domain, function)) return *slot;  // By a former daemon.
+  if (const auto slot = SlotOf(context, domain, function); slot.has_value() && *slot != 0) {
+    return *slot;  // By a former daemon.
+  }
+  ClearLeftInterrupts(context, function);
   libxl_device_pci device = DeviceOf(function);
   const int code = libxl_device_pci_add(context.get(), domain, &device, nullptr);
   if (absl::Status status =
@@ -62,7 +116,7 @@ absl::StatusOr<int> AttachNow(LibxlContext& context, DomainId domain, const PciA
 }
 
 absl::Status DetachNow(LibxlContext& context, DomainId domain, const PciAddress& function) {
-  if (!SlotOf(context, domain, function).has_value()) return absl::OkStatus();
+  if (!SlotOf(context, domain, function).has_value()) return ClearDeviceModel(context, domain, function);
   libxl_device_pci device = DeviceOf(function);
   int code = libxl_device_pci_remove(context.get(), domain, &device, nullptr);
   if (code == 0) return context.Check(0, "");
@@ -84,6 +138,7 @@ absl::Status LibxlPci::MakeAssignable(const PciAddress& function) {
     return absl::FailedPreconditionError(
         "the kernel of domain 0 has no PCI back end; load it: modprobe xen-pciback");
   }
+  ClearLeftInterrupts(context_, function);
   libxl_device_pci device = DeviceOf(function);
   const int code = libxl_device_pci_assignable_add(context_.get(), &device, /*rebind=*/1);
   return context_.Check(code, absl::StrCat(function.text(), " cannot be made assignable"));

@@ -122,29 +122,35 @@ void PciDevices::Attach(const std::string& nic, Function& function, DomainId dom
   });
 }
 
+PciDevices::Function* PciDevices::Attaching(const std::string& nic, DomainId domain) {
+  auto found = functions_.find(nic);
+  const bool attaching =
+      found != functions_.end() && found->second.holder == domain && found->second.state == State::kAttaching;
+  return attaching ? &found->second : nullptr;
+}
+
 void PciDevices::OnAttached(const std::string& nic, DomainId domain, const std::string& address,
                             absl::StatusOr<int> slot) {
-  auto found = functions_.find(nic);
-  if (found == functions_.end() || found->second.holder != domain ||
-      found->second.state != State::kAttaching) {
-    return;  // Closed, or the domain died meanwhile.
-  }
-  Function& function = found->second;
+  Function* function = Attaching(nic, domain);
+  if (function == nullptr) return;
   if (slot.ok()) {
-    function.state = State::kAttached;
-    if (std::exchange(function.failures, 0) > 0) observer_.OnTrouble(nic, "");
-    return observer_.OnAttached(domain, nic, *slot, address, function.info.mtu);
+    function->state = State::kAttached;
+    if (std::exchange(function->failures, 0) > 0) observer_.OnTrouble(nic, "");
+    return observer_.OnAttached(domain, nic, *slot, address, function->info.mtu);
   }
   observer_.OnTrouble(nic, std::string(slot.status().message()));
   // It stays this domain's: another one has to wait, as it would if this had worked.
-  const absl::Duration delay = std::min(kFirstRetry * (1 << std::min(function.failures++, 10)), kLastRetry);
+  backend_.Detach(domain, function->function,
+                  [this, nic, domain, address](absl::Status) { AttachAgain(nic, domain, address); });
+}
+
+void PciDevices::AttachAgain(const std::string& nic, DomainId domain, const std::string& address) {
+  Function* function = Attaching(nic, domain);
+  if (function == nullptr) return;
+  const absl::Duration delay = std::min(kFirstRetry * (1 << std::min(function->failures++, 10)), kLastRetry);
   backend_.After(delay, [this, nic, domain, address] {
-    auto again = functions_.find(nic);
-    if (again == functions_.end() || again->second.holder != domain ||
-        again->second.state != State::kAttaching) {
-      return;
-    }
-    Attach(nic, again->second, domain, address);
+    Function* again = Attaching(nic, domain);
+    if (again != nullptr) Attach(nic, *again, domain, address);
   });
 }
 

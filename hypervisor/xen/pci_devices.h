@@ -2,7 +2,7 @@
 //
 // Loop thread only. Attaching and detaching take seconds and happen elsewhere (PciBackend); their answers
 // come back on the loop. A NIC given to one domain while another's hold on it is still being ended goes there
-// as soon as that is done; an attachment that fails is repeated.
+// as soon as that is done; an attachment that fails is undone and then repeated.
 #pragma once
 
 #include <functional>
@@ -33,6 +33,7 @@ class PciBackend {
   // Answers with the slot of bus 0 in which the domain finds it.
   using Attached = std::function<void(absl::StatusOr<int> slot)>;
   virtual void Attach(DomainId domain, const PciAddress& function, Attached done) = 0;
+  // Also of what an attachment that failed has left.
   virtual void Detach(DomainId domain, const PciAddress& function,
                       std::function<void(absl::Status)> done) = 0;
   virtual void After(absl::Duration delay, std::function<void()> callback) = 0;
@@ -89,6 +90,9 @@ class PciDevices {
   void Attach(const std::string& nic, Function& function, DomainId domain, const std::string& address);
   void OnAttached(const std::string& nic, DomainId domain, const std::string& address,
                   absl::StatusOr<int> slot);
+  // The function, if it is still to be attached to the domain; else nullptr: it was closed, or that died.
+  Function* Attaching(const std::string& nic, DomainId domain);
+  void AttachAgain(const std::string& nic, DomainId domain, const std::string& address);
   void OnDetached(const std::string& nic, DomainId domain);
 
   PciBackend& backend_;

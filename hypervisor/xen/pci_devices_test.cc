@@ -200,13 +200,17 @@ TEST_F(PciDevicesTest, ADomainThatDiesWhileItIsAttachedIsToldNothing) {
   EXPECT_EQ(backend_.journal, (Lines{"attach 5", "attach 6"}));
 }
 
-TEST_F(PciDevicesTest, AFailedAttachmentIsToldAndRepeated) {
+TEST_F(PciDevicesTest, AFailedAttachmentIsToldUndoneAndRepeated) {
   Open();
   ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
   FinishAttach(absl::UnavailableError("in use"));
   EXPECT_EQ(told_.back(), "trouble in use");
+  EXPECT_EQ(backend_.journal, (Lines{"attach 5", "detach 5"})) << "nothing of it is left";
+  ASSERT_TRUE(backend_.timers.empty());
+  FinishDetach();
   ASSERT_EQ(backend_.timers.size(), 1u);
   backend_.Answer1(backend_.timers);
+  EXPECT_EQ(backend_.journal, (Lines{"attach 5", "detach 5", "attach 5"}));
   FinishAttach();
   EXPECT_EQ(told_[told_.size() - 2], "trouble ");
   EXPECT_EQ(told_.back(), absl::StrCat("attached 5 wire 4 ", kMac, " 1500"));
@@ -216,10 +220,35 @@ TEST_F(PciDevicesTest, ItIsNotRepeatedForADeadDomain) {
   Open();
   ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
   FinishAttach(absl::UnavailableError("in use"));
+  FinishDetach();
   devices_.DomainDied(5);
   devices_.DomainGone(5);
   backend_.Answer1(backend_.timers);
-  EXPECT_EQ(backend_.journal, (Lines{"attach 5"}));
+  EXPECT_EQ(backend_.journal, (Lines{"attach 5", "detach 5"}));
+}
+
+TEST_F(PciDevicesTest, ADomainThatDiesWhileAFailedAttachmentIsUndoneGetsNothing) {
+  Open();
+  ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
+  FinishAttach(absl::UnavailableError("in use"));
+  devices_.DomainDied(5);
+  EXPECT_TRUE(devices_.Give("wire", 6, "").ok());
+  FinishDetach();
+  EXPECT_TRUE(backend_.timers.empty());
+  EXPECT_EQ(backend_.journal, (Lines{"attach 5", "detach 5"})) << "it is not free yet";
+  devices_.DomainGone(5);
+  EXPECT_EQ(backend_.journal.back(), "attach 6");
+}
+
+TEST_F(PciDevicesTest, WhatAFormerDaemonsDeadDomainHasIsNotFreeYet) {
+  const PciAddress function = *PciAddress::Parse(kAddress);
+  devices_.Adopt("wire", 5, function, kMac, 1500, true);
+  devices_.DomainDied(5);
+  Open();
+  EXPECT_TRUE(devices_.Give("wire", 6, "").ok());
+  EXPECT_TRUE(backend_.journal.empty());
+  devices_.DomainGone(5);
+  EXPECT_EQ(backend_.journal, (Lines{"attach 6"}));
 }
 
 TEST_F(PciDevicesTest, WhatAFormerDaemonGaveIsKnown) {

@@ -21,4 +21,11 @@ struct PciSysfs {
 // `root`: /sys. NotFound: there is no such function; InvalidArgument: it is not a network controller.
 absl::StatusOr<PciSysfs> ReadPciSysfs(const std::string& root, const PciAddress& address);
 
+// MSI-X of a function, in its control word (PCI Local Bus 3.0, section 6.8.2.3). A domain that ended amid
+// setting it up leaves it masked as a whole, where no reset clears it; Xen takes that for the sign of a
+// device that was not reset, and gives it to nobody (EBUSY).
+absl::StatusOr<bool> InterruptsMasked(const std::string& root, const PciAddress& address);
+// Turns MSI-X off and its mask with it. For a function that no domain has.
+absl::Status ClearInterrupts(const std::string& root, const PciAddress& address);
+
 }  // namespace librettos::xen

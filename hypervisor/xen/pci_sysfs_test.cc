@@ -24,6 +24,17 @@ TEST(PciAddressTest, TakesTheWholeFormOnly) {
   }
 }
 
+std::string ConfigWithMsiX(uint16_t control) {
+  std::string config(256, '\0');
+  config[0x34] = 0x50;
+  config[0x50] = 0x05;  // MSI.
+  config[0x51] = static_cast<char>(0xa0);
+  config[0xa0] = 0x11;
+  config[0xa2] = static_cast<char>(control);
+  config[0xa3] = static_cast<char>(control >> 8);
+  return config;
+}
+
 class PciSysfsTest : public ::testing::Test {
  protected:
   PciSysfsTest() {
@@ -47,6 +58,31 @@ class PciSysfsTest : public ::testing::Test {
   static constexpr PciAddress kAddress = {0, 3, 0, 0};
   fs::path root_;
 };
+
+TEST_F(PciSysfsTest, FindsAndClearsMaskedInterrupts) {
+  Put("config", ConfigWithMsiX(0x8004));
+  EXPECT_FALSE(*InterruptsMasked(root_, kAddress));
+  Put("config", ConfigWithMsiX(0xc004));
+  EXPECT_TRUE(*InterruptsMasked(root_, kAddress));
+  ASSERT_TRUE(ClearInterrupts(root_, kAddress).ok());
+  EXPECT_FALSE(*InterruptsMasked(root_, kAddress));
+  std::ifstream file(device_() / "config", std::ios::binary);
+  const std::string config{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  EXPECT_EQ(config, ConfigWithMsiX(0x0004)) << "nothing else";
+}
+
+TEST_F(PciSysfsTest, WithoutMsiXNothingIsMasked) {
+  std::string config(256, '\0');
+  Put("config", config);
+  EXPECT_FALSE(*InterruptsMasked(root_, kAddress));
+  EXPECT_TRUE(ClearInterrupts(root_, kAddress).ok());
+  config[0x34] = 0x40;  // A list that goes round.
+  config[0x41] = 0x40;
+  Put("config", config);
+  EXPECT_FALSE(*InterruptsMasked(root_, kAddress));
+  Put("config", std::string(64, '\0'));
+  EXPECT_FALSE(InterruptsMasked(root_, kAddress).ok());
+}
 
 TEST_F(PciSysfsTest, TellsWhatDomain0Drives) {
   Drive("e1000e");

@@ -132,6 +132,10 @@ void XenHypervisor::Adopt() {
       unlink(DiskOf(id).c_str());
       records_->Remove(id);
     } else if (!record.complete || state->ended) {
+      for (const NicRecord& nic : records_->Nics(id)) {
+        pci_->Adopt(nic.nic, id, nic.function, nic.address, nic.mtu, /*told=*/true);
+      }
+      pci_->DomainDied(id);  // What it has is free once it is gone.
       DestroyForGood(id);
     } else {
       Domain& domain = domains_[id];

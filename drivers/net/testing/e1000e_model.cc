@@ -34,13 +34,13 @@ E1000eModel::E1000eModel(bool msi_x, unsigned vectors)
   Reg(kIms) = kCauseLink;
 }
 
-Result<Nic*> E1000eModel::Open(const MacAddress& address, uint32_t mtu) {
+Result<NicOpening*> E1000eModel::Begin(const MacAddress& address, uint32_t mtu) {
   device_.kind = DeviceKind::kPci;
   device_.descriptor = -1;
   device_.mtu = mtu;
   device_.function = &pci_;
   std::copy(address.begin(), address.end(), device_.address);
-  return E1000eNic::Create(device_);
+  return E1000eNic::Open(device_);
 }
 
 void E1000eModel::Reset() {
@@ -273,11 +273,27 @@ bool E1000eModel::Passes(const Frame& frame) const {
   if (frame.size() > 1518 && !(rctl & kRctlLongPackets)) return false;
   const MacAddress broadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   if (std::memcmp(frame.data(), broadcast.data(), 6) == 0) return rctl & kRctlBroadcast;
-  if ((frame[0] & std::byte{1}) != std::byte{0}) return rctl & kRctlMulticastPromiscuous;
-  if (rctl & kRctlUnicastPromiscuous) return true;
-  const uint32_t low = reg(kRal), high = reg(kRah);
-  return (high & kRahValid) && std::memcmp(frame.data(), &low, 4) == 0 &&
-         std::memcmp(frame.data() + 4, &high, 2) == 0;
+  const bool group = (frame[0] & std::byte{1}) != std::byte{0};
+  if (rctl & (group ? kRctlMulticastPromiscuous : kRctlUnicastPromiscuous)) return true;
+  if (PassesFilters(frame)) return true;
+  if (!group) return false;
+  // The table of groups, RCTL.MO 0: which bit, say bits 47 to 36 of the address, bit 0 being the first on
+  // the wire.
+  uint64_t bits = 0;
+  std::memcpy(&bits, frame.data(), 6);
+  const uint64_t index = bits >> 36;
+  return reg(static_cast<uint32_t>(kMta + index / 32 * 4)) >> index % 32 & 1;
+}
+
+bool E1000eModel::PassesFilters(const Frame& frame) const {
+  for (uint32_t i = 0; i < kAddresses; ++i) {
+    const uint32_t low = reg(kRal + 8 * i), high = reg(kRah + 8 * i);
+    if ((high & kRahValid) && std::memcmp(frame.data(), &low, 4) == 0 &&
+        std::memcmp(frame.data() + 4, &high, 2) == 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void E1000eModel::ReceiveWaiting() {

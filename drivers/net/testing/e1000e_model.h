@@ -32,7 +32,7 @@ class E1000eModel final : public NicBench, private PciModel {
   uint32_t writes(uint32_t offset) { return writes_[offset]; }  // How often it was written.
 
   // ---- NicBench
-  Result<Nic*> Open(const MacAddress& address, uint32_t mtu) override;
+  Result<NicOpening*> Begin(const MacAddress& address, uint32_t mtu) override;
   std::vector<Frame> TakeSent() override { return std::exchange(sent_, {}); }
   void Deliver(const Frame& frame) override;
   void SetHold(bool hold) override;
@@ -60,6 +60,7 @@ class E1000eModel final : public NicBench, private PciModel {
   void EmitSegments(const Context& context, const Frame& frame, uint32_t options);
   void ReceiveWaiting();
   bool Passes(const Frame& frame) const;
+  bool PassesFilters(const Frame& frame) const;
   bool ReceiveOne(const Frame& frame);
   void Complain(const std::string& what) { complaints_.insert(what); }
   uint32_t& Reg(uint32_t offset) { return registers_[offset / 4]; }

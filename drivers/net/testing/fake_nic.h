@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "drivers/net/nic.h"
+#include "drivers/net/nic_opening.h"
 
 namespace librettos::fake {
 
@@ -34,6 +34,7 @@ class FakeNic final : public Nic {
     arrived_.push_back({std::move(frame), offload});
   }
   bool promiscuous() const { return promiscuous_; }
+  const std::vector<MacAddress>& groups() const { return groups_; }
   size_t waiting() const { return arrived_.size(); }
   std::vector<NicFrame>& sent() { return sent_; }
   // True if the handler was called.
@@ -48,6 +49,9 @@ class FakeNic final : public Nic {
   size_t Receive(std::span<InFrame> frames) override;
   void SetHandler(Handler* handler) override { handler_ = handler; }
   void SetPromiscuous(bool on) override { promiscuous_ = on; }
+  void SetGroups(std::span<const MacAddress> groups) override {
+    groups_.assign(groups.begin(), groups.end());
+  }
 
  private:
   MacAddress address_;
@@ -57,6 +61,7 @@ class FakeNic final : public Nic {
   size_t room_ = SIZE_MAX;
   bool was_full_ = false;
   bool promiscuous_ = false;
+  std::vector<MacAddress> groups_;
   std::deque<NicFrame> arrived_;
   std::vector<NicFrame> sent_;
   Handler* handler_ = nullptr;
@@ -65,7 +70,9 @@ class FakeNic final : public Nic {
 // For open_fake: OpenNic of a device called `name` reaches `nic` until it is registered again (nullptr:
 // none).
 void RegisterNic(const std::string& name, FakeNic* nic);
-// How many Nics from OpenNic are not yet deleted.
+// How many Nics from OpenNic, and openings, are not yet deleted.
 int OpenNics();
+// How many steps of an opening answer that it is not done; of those that are begun from now on.
+void SetOpeningSteps(uint64_t steps);
 
 }  // namespace librettos::fake

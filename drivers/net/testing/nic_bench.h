@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "drivers/net/nic.h"
+#include "drivers/net/nic_opening.h"
 #include "drivers/net/testing/frames.h"
 
 namespace librettos::fake {
@@ -15,8 +15,9 @@ class NicBench {
   virtual ~NicBench() = default;
   // What this bench needs and is not here; then nothing else may be called. Empty: nothing.
   virtual std::string missing() const { return ""; }
-  // Opens the one NIC. Deleted by the test before the bench.
-  virtual Result<Nic*> Open(const MacAddress& address, uint32_t mtu) = 0;
+  // Begins to open the one NIC. The opening and the Nic are deleted by the test before the bench.
+  virtual Result<NicOpening*> Begin(const MacAddress& address, uint32_t mtu) = 0;
+  Result<Nic*> Open(const MacAddress& address, uint32_t mtu) { return Finish(Begin(address, mtu)); }
   // What the NIC has put on the wire since the last call; a real device may need some time for it.
   virtual std::vector<Frame> TakeSent() = 0;
   // A frame arrives from the wire.

@@ -14,6 +14,7 @@ std::map<std::string, FakeNic*>& Registered() {
 }
 
 int open_nics = 0;
+uint64_t opening_steps = 0;
 
 // What the domain deletes; the FakeNic behind it is the test's.
 class Access final : public Nic {
@@ -34,6 +35,7 @@ class Access final : public Nic {
   size_t Receive(std::span<InFrame> frames) override { return nic_->Receive(frames); }
   void SetHandler(Handler* handler) override { nic_->SetHandler(handler); }
   void SetPromiscuous(bool on) override { nic_->SetPromiscuous(on); }
+  void SetGroups(std::span<const MacAddress> groups) override { nic_->SetGroups(groups); }
 
  private:
   FakeNic* nic_;
@@ -41,17 +43,35 @@ class Access final : public Nic {
   uint32_t mtu_;
 };
 
+class Opening final : public NicOpening {
+ public:
+  explicit Opening(const Device& device) : device_(device), left_(opening_steps) { ++open_nics; }
+  ~Opening() override { --open_nics; }
+  Result<Nic*> Step() override {
+    if (left_ > 0) {
+      --left_;
+      return static_cast<Nic*>(nullptr);
+    }
+    FakeNic* nic = Registered()[device_.name];
+    if (!nic) return Error::kUnavailable;
+    return static_cast<Nic*>(new Access(nic, device_));
+  }
+
+ private:
+  const Device device_;
+  uint64_t left_;
+};
+
 }  // namespace
 
+void SetOpeningSteps(uint64_t steps) { opening_steps = steps; }
 void RegisterNic(const std::string& name, FakeNic* nic) { Registered()[name] = nic; }
 int OpenNics() { return open_nics; }
 
 }  // namespace fake
 
-Result<Nic*> OpenNic(Platform&, const Device& device) {
-  fake::FakeNic* nic = fake::Registered()[device.name];
-  if (!nic) return Error::kUnavailable;
-  return static_cast<Nic*>(new fake::Access(nic, device));
+Result<NicOpening*> OpenNic(Platform&, const Device& device) {
+  return static_cast<NicOpening*>(new fake::Opening(device));
 }
 
 }  // namespace librettos

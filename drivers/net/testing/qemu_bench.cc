@@ -91,7 +91,7 @@ std::string QemuBench::OpenWire() {
   return "";
 }
 
-Result<Nic*> QemuBench::Open(const MacAddress& address, uint32_t mtu) {
+Result<NicOpening*> QemuBench::Begin(const MacAddress& address, uint32_t mtu) {
   device_ = {};
   device_.kind = DeviceKind::kPci;
   device_.descriptor = -1;

@@ -10,7 +10,7 @@ namespace librettos::fake {
 
 class QemuBench final : public NicBench {
  public:
-  using Driver = Result<Nic*> (*)(const Device&);
+  using Driver = Result<NicOpening*> (*)(const Device&);
 
   // `device`: QEMU's name of it, with options. Check missing() before anything else.
   // Whether the device filters addresses; and whether it sends nothing while the machine is stopped.
@@ -24,7 +24,7 @@ class QemuBench final : public NicBench {
   void DeliverWhole(const Frame& frame, const Offload& offload);
 
   std::string missing() const override { return missing_; }
-  Result<Nic*> Open(const MacAddress& address, uint32_t mtu) override;
+  Result<NicOpening*> Begin(const MacAddress& address, uint32_t mtu) override;
   std::vector<Frame> TakeSent() override;
   void Deliver(const Frame& frame) override { DeliverWhole(frame, {}); }
   void Sync() override;

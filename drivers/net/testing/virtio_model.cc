@@ -40,13 +40,13 @@ VirtioModel::VirtioModel(uint64_t features, unsigned vectors, uint16_t queue_siz
   Reset();
 }
 
-Result<Nic*> VirtioModel::Open(const MacAddress& address, uint32_t mtu) {
+Result<NicOpening*> VirtioModel::Begin(const MacAddress& address, uint32_t mtu) {
   device_.kind = DeviceKind::kPci;
   device_.descriptor = -1;
   device_.mtu = mtu;
   device_.function = &pci_;
   std::copy(address.begin(), address.end(), device_.address);
-  return VirtioNic::Create(device_);
+  return VirtioNic::Open(device_);
 }
 
 void VirtioModel::Reset() {

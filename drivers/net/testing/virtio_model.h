@@ -33,7 +33,7 @@ class VirtioModel final : public NicBench, private PciModel {
   void SetFeaturesRefused() { features_refused_ = true; }
 
   // ---- NicBench
-  Result<Nic*> Open(const MacAddress& address, uint32_t mtu) override;
+  Result<NicOpening*> Begin(const MacAddress& address, uint32_t mtu) override;
   std::vector<Frame> TakeSent() override { return std::exchange(sent_, {}); }
   void Deliver(const Frame& frame) override { DeliverWhole(frame, {}); }
   void SetHold(bool hold) override;

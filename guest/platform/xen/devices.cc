@@ -11,13 +11,14 @@ namespace {
 
 // One bit for each slot: domain 0 wants it back; and: it may have it. 32 bits.
 constexpr uint16_t kEjectWanted = 0xae04, kEject = 0xae08;
-constexpr Nanoseconds kPollInterval = 10000000;
+constexpr Nanoseconds kPollInterval = 10'000'000, kIdleInterval = 1'000'000'000;
 
 }  // namespace
 
 Status XenDevices::Start(std::string_view base) {
   given_ = std::string(base) + "/device/nic/";
   returned_ = std::string(base) + "/data/nic/";
+  Poll();
   return registry_.Watch(std::string_view(given_).substr(0, given_.size() - 1), this);
 }
 
@@ -102,10 +103,22 @@ void XenDevices::Return(std::string_view name) {
   Poll();
 }
 
-void XenDevices::OnEvent() { Poll(); }
+void XenDevices::OnEvent() {
+  // Each look is answered by the device model.
+  if (Now() >= poll_at_) Poll();
+}
+
+// Lets go of what is in the slots that nobody here uses.
+void XenDevices::Eject(uint32_t wanted) {
+  if (wanted == ~0u) return;  // No such register.
+  for (const auto& entry : entries_) {
+    if (entry->state != State::kReturned) wanted &= ~(uint32_t{1} << entry->slot);
+  }
+  if (wanted != 0) Out32(kEject, wanted);
+}
 
 void XenDevices::Poll() {
-  const uint32_t wanted = In32(kEjectWanted);
+  Eject(In32(kEjectWanted));
   bool waiting = false;
   for (size_t i = 0; i < entries_.size(); ++i) {
     Entry& entry = *entries_[i];
@@ -117,7 +130,6 @@ void XenDevices::Poll() {
         waiting = true;
       }
     } else if (entry.state == State::kReturned) {
-      if (wanted != ~0u && (wanted >> entry.slot & 1)) Out32(kEject, uint32_t{1} << entry.slot);
       if (PortConfigSpace(entry.slot).present()) {
         waiting = true;
       } else {
@@ -125,7 +137,9 @@ void XenDevices::Poll() {
       }
     }
   }
-  loop_.Poll(this, waiting ? kPollInterval : 0);
+  const Nanoseconds interval = waiting ? kPollInterval : kIdleInterval;
+  poll_at_ = Now() + interval;
+  loop_.Poll(this, interval);
 }
 
 }  // namespace librettos::xen

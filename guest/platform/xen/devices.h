@@ -1,8 +1,9 @@
 // The devices that this domain holds: PCI functions, as the keys device/nic/<name> say; and their return.
 //
 // A returned function stays in its slot until domain 0 has withdrawn it. Withdrawal is asked for by a bit in
-// a register that nothing announces (QEMU's ACPI hotplug, docs/specs/acpi_pci_hotplug), so it is polled, but
-// only while a function is on its way out or in.
+// a register that nothing announces (QEMU's ACPI hotplug, docs/specs/acpi_pci_hotplug), so it is polled:
+// often while a function is on its way out or in, else once a second, for functions that this domain was
+// never told of, as their giving failed.
 #pragma once
 
 #include <memory>
@@ -41,11 +42,12 @@ class XenDevices final : public Devices, private RegistryObserver, private Handl
   };
 
   void OnKey(std::string_view path, std::string_view value, bool present) override;
-  void OnEvent() override;  // The time to poll.
+  void OnEvent() override;  // Every round of the loop.
   void Expect(std::string_view name, std::string_view value);
   void Take(Entry& entry);
   void Tell();
   void Poll();
+  void Eject(uint32_t wanted);
   Entry* Find(std::string_view name);
   std::string ReturnPath(std::string_view name) const;
 
@@ -56,6 +58,7 @@ class XenDevices final : public Devices, private RegistryObserver, private Handl
   BarWindow window_;
   std::string given_, returned_;  // Paths, with a slash at the end.
   DeviceObserver* observer_ = nullptr;
+  Nanoseconds poll_at_ = 0;
   std::vector<std::unique_ptr<Entry>> entries_;
 };
 

@@ -1,12 +1,12 @@
 // Stands for the Xen platform in images that are only linked, never run: they show that domain code needs
 // nothing that bare metal does not have.
-#include "drivers/net/nic.h"
+#include "drivers/net/nic_opening.h"
 #include "guest/platform/platform.h"
 #include "guest/platform/xen/start.h"
 
 namespace librettos {
 
-Result<Nic*> OpenNic(Platform&, const Device&) { return Error::kUnsupported; }
+Result<NicOpening*> OpenNic(Platform&, const Device&) { return Error::kUnsupported; }
 
 namespace xen {
 

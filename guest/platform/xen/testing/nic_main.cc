@@ -70,7 +70,7 @@ bool Echo(Nic& nic) {
 
 Result<Nic*> Open(const Device& device) {
   const uint32_t vendor = device.function->ReadConfig(0, 2), id = device.function->ReadConfig(2, 2);
-  return E1000eNic::Drives(vendor, id) ? E1000eNic::Create(device) : VirtioNic::Create(device);
+  return Finish(E1000eNic::Drives(vendor, id) ? E1000eNic::Open(device) : VirtioNic::Open(device));
 }
 
 int Serve(const Device& device) {

@@ -1,0 +1,212 @@
+// How an 82574L is opened, and made quiet at the end.
+#include <new>
+
+#include "drivers/net/e1000e.h"
+#include "drivers/net/e1000e_registers.h"
+#include "drivers/net/pci_capability.h"
+
+namespace librettos {
+
+using namespace e1000e;  // NOLINT: the registers' names.
+
+namespace {
+
+constexpr uint32_t kAllOnes = 0xffffffff;
+constexpr uint32_t kMaxMtu = 9000;
+constexpr Nanoseconds kResetSettles = 1'000;     // 10.2.2.1: no register is touched before.
+constexpr Nanoseconds kResetTime = 20'000'000;   // Ours, the datasheet gives none.
+constexpr Nanoseconds kMasterTime = 80'000'000;  // 3.1.3.10 leaves it to the driver.
+constexpr uint32_t kLinkInterval = 10'000'000 / kItrNanoseconds;
+constexpr int kPolls = 1'000'000;  // Should the clock stand.
+
+// Reads `offset` until `(value & mask) == wanted`. False: not within `time`, or the device is gone.
+bool Becomes(PciFunction& function, uint32_t offset, uint32_t mask, uint32_t wanted, Nanoseconds time) {
+  const Nanoseconds until = Now() + time;
+  for (int i = 0; i < kPolls; ++i) {
+    const uint32_t value = function.Read32(0, offset);
+    if (value == kAllOnes) return false;
+    if ((value & mask) == wanted) return true;
+    if (Now() >= until) return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<NicOpening*> E1000eNic::Open(const Device& device) {
+  if (device.kind != DeviceKind::kPci || !device.function || device.mtu > kMaxMtu)
+    return Error::kInvalidArgument;
+  return PciOpening::Begin(new (std::nothrow) E1000eNic(device));
+}
+
+E1000eNic::E1000eNic(const Device& device) : PciNic(*device.function, device) {}
+
+E1000eNic::~E1000eNic() {
+  if (!opened_) return;
+  for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
+  if (stage_ == Stage::kOpen) Drain();
+  StopQueues();
+  // The frame under way is finished and no other begun, so that nobody's memory is written later.
+  DisableMaster();
+  (void)Becomes(function_, kStatus, kStatusMasterEnable, 0, kMasterTime);
+  if (BeginReset().ok() && Becomes(function_, kCtrl, kCtrlReset, 0, kResetTime)) {
+    (void)Becomes(function_, kEecd, kEecdAutoReadDone, kEecdAutoReadDone, kResetTime);
+    Write(kImc, kAllOnes);
+    (void)Read(kIcr);
+  }
+  Write(kCtrlExt, Read(kCtrlExt) & ~kCtrlExtDriverLoaded);
+  function_.SetBusMaster(false);
+  function_.DisableInterrupts();
+}
+
+void E1000eNic::StopQueues() {
+  Write(kImc, kAllOnes);
+  Write(kRctl, 0);
+  Write(kTctl, 0);
+}
+
+void E1000eNic::DisableMaster() { Write(kCtrl, Read(kCtrl) | kCtrlMasterDisable); }
+
+// ---- Opening
+
+void E1000eNic::Await(Stage what, Nanoseconds time) {
+  stage_ = what;
+  deadline_ = Now() + time;
+}
+
+Result<bool> E1000eNic::OpenStep() {
+  Status status;
+  switch (stage_) {
+    case Stage::kRegisters:
+      status = OpenRegisters();
+      stage_ = Stage::kLink;
+      break;
+    case Stage::kLink:
+      pci::DisableLinkPowerManagement(function_);  // Specification update: else the device can hang.
+      stage_ = Stage::kMemory;
+      break;
+    case Stage::kMemory:
+      status = AllocateMemory();
+      // Whoever had it before may have left it running.
+      StopQueues();
+      DisableMaster();
+      Await(Stage::kMaster, kMasterTime);
+      break;
+    case Stage::kMaster:
+      // If it never ends, the reset ends it.
+      if ((Read(kStatus) & kStatusMasterEnable) && Now() < deadline_) break;
+      status = BeginReset();
+      Await(Stage::kReset, kResetTime);
+      break;
+    case Stage::kReset: {
+      const uint32_t ctrl = Read(kCtrl);
+      if (ctrl == kAllOnes) return Error::kUnavailable;
+      if (!(ctrl & kCtrlReset)) {
+        Await(Stage::kEeprom, kResetTime);
+      } else if (Now() >= deadline_) {
+        return Error::kIo;
+      }
+      break;
+    }
+    case Stage::kEeprom:
+      // Without EEPROM it is never done, and the addresses are ours to set.
+      if (!(Read(kEecd) & kEecdAutoReadDone) && Now() < deadline_) break;
+      Write(kImc, kAllOnes);
+      (void)Read(kIcr);
+      stage_ = Stage::kInterruptTable;
+      break;
+    case Stage::kInterruptTable:
+      pci::OpenMsiXTable(function_);
+      stage_ = Stage::kInterrupts;
+      break;
+    case Stage::kInterrupts:
+      status = AllocateInterrupts();
+      stage_ = Stage::kStart;
+      break;
+    case Stage::kStart:
+      status = Start();
+      if (!status.ok()) break;
+      stage_ = Stage::kOpen;
+      return true;
+    case Stage::kOpen:
+      return true;
+  }
+  if (!status.ok()) return status.error();
+  return false;
+}
+
+Status E1000eNic::OpenRegisters() {
+  Result<uint64_t> size = function_.OpenBar(0);
+  if (!size.ok()) return size.error();
+  if (*size < kRegisterBytes) return Error::kIo;
+  if (Read(kStatus) == kAllOnes) return Error::kUnavailable;
+  opened_ = true;
+  return {};
+}
+
+Status E1000eNic::AllocateMemory() {
+  Status status = transmit_.Allocate(function_);
+  if (status.ok()) status = receive_.Allocate(function_);
+  return status;
+}
+
+// 4.6.1. Some bits of CTRL are reserved and one, so it is read and changed.
+Status E1000eNic::BeginReset() {
+  const uint32_t ctrl = Read(kCtrl);
+  if (ctrl == kAllOnes) return Error::kUnavailable;
+  Write(kCtrl, ctrl | kCtrlReset);
+  const Nanoseconds settled = Now() + kResetSettles;
+  for (int i = 0; i < kPolls && Now() < settled; ++i) continue;
+  return {};
+}
+
+Status E1000eNic::AllocateInterrupts() {
+  Result<unsigned> vectors = function_.EnableInterrupts(2);
+  if (!vectors.ok()) return vectors.error();
+  vectors_ = *vectors;
+  msi_x_ = pci::MsiXEnabled(function_);
+  function_.SetInterruptHandler(0, queue_handler());
+  if (vectors_ > 1) function_.SetInterruptHandler(1, link_handler());
+  return {};
+}
+
+Status E1000eNic::Start() {
+  Write(kCtrl, (Read(kCtrl) | kCtrlSetLinkUp) & ~(kCtrlMasterDisable | kCtrlForceSpeed | kCtrlForceDuplex |
+                                                  kCtrlFlowControl | kCtrlVlanMode));
+  Write(kGcr, Read(kGcr) | kGcrMustBeOne);
+  Write(kGcr2, Read(kGcr2) | kGcr2MustBeOne);
+  SetStation();
+  SetGroups({});
+  function_.SetBusMaster(true);
+  // Written even where a reset gives the same: not every model of the device resets all of it.
+  Write(kMrqc, 0);
+  Write(kRxcsum, kRxcsumIp | kRxcsumTcpUdp);
+  Write(kRfctl, kRfctlExtended | kRfctlNoAck | kRfctlNoNfs);
+  transmit_.Start(function_);
+  receive_.Start(function_);
+  SetPromiscuous(false);
+  EnableInterrupts();
+  UpdateLink();
+  return gone() ? Status(Error::kUnavailable) : Status();
+}
+
+void E1000eNic::EnableInterrupts() {
+  const uint32_t other = vectors_ > 1 ? 1 : 0;
+  uint32_t extension = Read(kCtrlExt) & ~(kCtrlExtAutoMask | kCtrlExtPbaClear);
+  if (msi_x_) extension |= kCtrlExtPbaClear;
+  Write(kCtrlExt, extension | kCtrlExtDriverLoaded);
+  Write(kIam, 0);
+  Write(kEiac, 0);
+  Write(kItr, 0);
+  Write(kEitr, 0);
+  Write(kEitr + 4, kLinkInterval);
+  if (msi_x_) {
+    Write(kIvar, kIvarValid << kIvarReceiveShift | kIvarValid << kIvarSendShift |
+                     (kIvarValid | other) << kIvarOtherShift);
+    Write(kIms, kCauseLink | kCauseOther);
+  } else {
+    Write(kIms, kCauseLink);
+  }
+}
+
+}  // namespace librettos
