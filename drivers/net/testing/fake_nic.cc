@@ -13,6 +13,7 @@ bool FakeNic::Poll() {
 }
 
 size_t FakeNic::Transmit(std::span<const OutFrame> frames) {
+  std::lock_guard lock(sending_);
   size_t taken = 0;
   for (const OutFrame& frame : frames) {
     if (room_ == 0) {

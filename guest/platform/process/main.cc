@@ -1,9 +1,12 @@
 // Start of a process domain: takes over what the daemon handed it, gives up the rest, and runs DomainMain.
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <charconv>
 
 #include "guest/platform/process/process_platform.h"
 #include "guest/platform/process/sandbox.h"
@@ -25,6 +28,14 @@ bool IsControlSocket(int fd) {
   return listening && type == SOCK_SEQPACKET;
 }
 
+// As the specification says; by kCpusVariable of wire.h.
+unsigned CpuCount() {
+  const std::string_view text = getenv(kCpusVariable) ? getenv(kCpusVariable) : "";
+  unsigned count = 1;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count;
+}
+
 int Main(int argc, char** argv) {
   if (!IsControlSocket(kControlDescriptor)) {
     Log("platform: descriptor 3 is not a listening control socket; this program is started by librettosd");
@@ -40,7 +51,8 @@ int Main(int argc, char** argv) {
     fcntl(2, F_SETFL, fcntl(2, F_GETFL) | O_NONBLOCK);
   }
 
-  ProcessPlatform platform(Descriptor(kControlDescriptor), kFiles, {argv + (argc > 0), argv + argc});
+  ProcessPlatform platform(Descriptor(kControlDescriptor), kFiles, {argv + (argc > 0), argv + argc},
+                           CpuCount());
   if (!InstallSandbox().ok()) {
     Log("platform: the kernel refuses the seccomp filter; nothing runs unconfined");
     return kBadStart;

@@ -8,6 +8,29 @@
 
 namespace librettos {
 
+namespace {
+
+// On the second CPU: memory, and a sleep that the first one ends.
+class Second final : public Work {
+ public:
+  explicit Second(Cpus& cpus) : cpus_(cpus) {}
+  void Run() override {
+    delete[] new char[1 << 20];
+    for (;;) {
+      if (asked.load()) break;
+      cpus_.Sleep(1, Now() + 3600'000'000'000);
+    }
+    done.store(true);
+    cpus_.Wake(0);
+  }
+  std::atomic<bool> asked{false}, done{false};
+
+ private:
+  Cpus& cpus_;
+};
+
+}  // namespace
+
 int DomainMain(Platform& platform) {
   const auto arguments = platform.arguments();
   if (arguments.size() != 2 || arguments[0] != "one") return 10;
@@ -24,6 +47,11 @@ int DomainMain(Platform& platform) {
   FileInfo info;
   if (platform.files().Open("nothing-of-that-name", &info).error() != Error::kNotFound) return 16;
   if (!platform.registry().Publish("/local/domain/7/data/ready", "1").ok()) return 17;
+  Second second(platform.cpus());
+  if (platform.cpus().count() != 2 || !platform.cpus().Start(1, &second).ok()) return 18;
+  second.asked.store(true);
+  platform.cpus().Wake(1);
+  while (!second.done.load()) platform.loop().Wait(Now() + 3600'000'000'000);
   Log("probe: ready");
   while (!platform.loop().stopping()) platform.loop().Wait(Now() + 1000000000);
   // Large allocations, so that malloc's own system calls are seen too.
