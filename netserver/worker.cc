@@ -53,9 +53,9 @@ void Worker::Run() {
 
 // A wake is lost no more than a stop is: Ring and Wake look at outside_ after they have said what is new.
 void Worker::Sleep(Nanoseconds now) {
+  const Nanoseconds retry = forwarder_.nic_retry_at();
   outside_.store(true, std::memory_order_seq_cst);
   if (!rung_any_.load(std::memory_order_seq_cst) && !ending_.load(std::memory_order_seq_cst)) {
-    const Nanoseconds retry = forwarder_.nic_retry_at();
     cpus_.Sleep(loop_, retry ? retry : now + kMaxSleep);
   }
   Enter();

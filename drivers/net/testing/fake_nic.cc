@@ -5,9 +5,12 @@
 namespace librettos::fake {
 
 bool FakeNic::Poll() {
-  const bool room_again = was_full_ && room_ > 0;
-  if (!handler_ || (arrived_.empty() && !room_again)) return false;
-  was_full_ = was_full_ && !room_again;
+  {
+    std::lock_guard lock(sending_);
+    const bool room_again = was_full_ && room_ > 0;
+    if (!handler_ || (arrived_.empty() && !room_again)) return false;
+    was_full_ = was_full_ && !room_again;
+  }
   handler_->OnEvent();
   return true;
 }
