@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "guest/platform/platform.h"
 
@@ -15,7 +17,11 @@ class Second final : public Work {
  public:
   explicit Second(Cpus& cpus) : cpus_(cpus) {}
   void Run() override {
-    delete[] new char[1 << 20];
+    // Grows and shrinks what it allocates from.
+    for (int round = 0; round < 3; ++round) {
+      std::vector<std::unique_ptr<char[]>> blocks;
+      for (int i = 0; i < 200; ++i) blocks.emplace_back(new char[100 << 10]);
+    }
     for (;;) {
       if (asked.load()) break;
       cpus_.Sleep(1, Now() + 3600'000'000'000);
