@@ -188,7 +188,8 @@ std::vector<Wrong> WrongValues(const std::string& method, const std::string& pat
   }
   if (name == "queue_pairs") return Invalid({"9", "4294967295"});
   // For Xen, which this daemon does not run on.
-  if (name == "memory_mib" || name == "vcpus") return Invalid({"1", "64", "4294967295"});
+  if (name == "memory_mib") return Invalid({"1", "64", "4294967295"});
+  if (name == "vcpus") return Invalid({"65", "4294967295"});
   if (name == "address") return Invalid({R"("0000:03:00.0")", R"("x")", R"("")"});
   if (name == "image")
     return Invalid({R"("relative")", R"("/nonexistent")", R"("/etc/passwd")", R"("/tmp")"});

@@ -283,7 +283,7 @@ TEST_F(ApiTest, DevicesAndSizesAreThoseOfTheHypervisor) {
   server.mutable_network_server()->mutable_spec()->set_memory_mib(64);
   Invalid(Create(server), "network_server.spec.memory_mib");
   v1::CreateGuestRequest guest = GuestRequest("g", "10.1.0.9/24");
-  guest.mutable_guest()->mutable_spec()->set_vcpus(2);
+  guest.mutable_guest()->mutable_spec()->set_vcpus(65);
   Invalid(Create(guest), "guest.spec.vcpus");
 
   hv_.kind_of_domains = hypervisor::Kind::kXen;

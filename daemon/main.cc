@@ -51,7 +51,8 @@ ABSL_FLAG(std::string, guest_image, "",
           "Binary of guests. Default: librettos-guest (on Xen librettos-guest.elf), likewise.");
 ABSL_FLAG(uint32_t, memory_mib, 128,
           "Xen: memory of a domain whose specification says nothing, in MiB; 32 or more.");
-ABSL_FLAG(uint32_t, vcpus, 1, "Xen: virtual CPUs of a domain whose specification says nothing; 1 to 64.");
+ABSL_FLAG(uint32_t, vcpus, 1,
+          "CPUs of a domain whose specification says nothing (virtual ones on Xen, else threads); 1 to 64.");
 ABSL_FLAG(uint32_t, uid_base, 0x70000000, "Domain n runs as user and group uid_base + n.");
 ABSL_FLAG(bool, stop_domains_on_exit, false,
           "On SIGTERM or SIGINT, destroy all domains and remove the interfaces that were made. Without it "
@@ -126,11 +127,11 @@ absl::StatusOr<std::unique_ptr<hypervisor::Hypervisor>> CreateHypervisor(EventLo
       Image(absl::GetFlag(FLAGS_guest_image), "librettos-guest" + suffix, "--guest_image", mode);
   if (!guest_image.ok()) return guest_image.status();
   Log(Level::kInfo, "starting", {{"hypervisor", on_xen ? "xen" : "process"}});
+  const uint32_t memory_mib = absl::GetFlag(FLAGS_memory_mib), vcpus = absl::GetFlag(FLAGS_vcpus);
+  if (memory_mib < 32 || vcpus < 1 || vcpus > 64) {
+    return absl::InvalidArgumentError("--memory_mib is 32 or more, --vcpus 1 to 64.");
+  }
   if (on_xen) {
-    const uint32_t memory_mib = absl::GetFlag(FLAGS_memory_mib), vcpus = absl::GetFlag(FLAGS_vcpus);
-    if (memory_mib < 32 || vcpus < 1 || vcpus > 64) {
-      return absl::InvalidArgumentError("--memory_mib is 32 or more, --vcpus 1 to 64.");
-    }
     return xen::XenHypervisor::Create(loop, {.run_directory = absl::GetFlag(FLAGS_run_directory),
                                              .server_image = *server_image,
                                              .guest_image = *guest_image,
@@ -141,7 +142,8 @@ absl::StatusOr<std::unique_ptr<hypervisor::Hypervisor>> CreateHypervisor(EventLo
                                                    .log_directory = absl::GetFlag(FLAGS_log_directory),
                                                    .server_image = *server_image,
                                                    .guest_image = *guest_image,
-                                                   .uid_base = absl::GetFlag(FLAGS_uid_base)});
+                                                   .uid_base = absl::GetFlag(FLAGS_uid_base),
+                                                   .cpus = vcpus});
 }
 
 // Says from the loop itself, so only while it turns, that the daemon lives (sd_watchdog_enabled(3)).

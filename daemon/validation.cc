@@ -46,11 +46,10 @@ absl::Status Taken(absl::string_view field, const std::string& value, const std:
                     .next = "Choose another address, or delete that resource first"});
 }
 
-// Of a domain on Xen; `spec` is what `field` names.
+// Of a domain; `spec` is what `field` names.
 absl::Status CheckSize(hypervisor::Kind kind, uint32_t memory_mib, uint32_t vcpus, const std::string& spec) {
-  if (kind == hypervisor::Kind::kProcess && (memory_mib != 0 || vcpus != 0)) {
-    return InvalidField(spec + (memory_mib != 0 ? ".memory_mib" : ".vcpus"),
-                        absl::StrCat(memory_mib != 0 ? memory_mib : vcpus),
+  if (kind == hypervisor::Kind::kProcess && memory_mib != 0) {
+    return InvalidField(spec + ".memory_mib", absl::StrCat(memory_mib),
                         "is for domains on Xen, and this host's are processes", "Leave it out");
   }
   if (memory_mib != 0 && (memory_mib < kMinMemoryMib || memory_mib > kMaxMemoryMib)) {

@@ -32,7 +32,7 @@ struct DomainConfig {
   std::vector<std::string> arguments = {};  // The domain's command line.
   std::string files = {};                   // Host directory that the domain may read; empty: none.
   uint32_t memory_mib = 0;                  // Xen: memory of the domain. 0: the hypervisor's default.
-  uint32_t vcpus = 0;                       // Xen: virtual CPUs. 0: the hypervisor's default.
+  uint32_t vcpus = 0;  // CPUs: virtual ones (Xen), or threads. 0: the hypervisor's default.
 };
 
 // How a domain ended.

@@ -1,7 +1,5 @@
 #include "netserver/delivery.h"
 
-#include "netserver/text.h"
-
 namespace librettos::netserver {
 namespace {
 
@@ -19,19 +17,27 @@ void Delivery::ToGuest(Guest& guest, const Packet& packet, const OutFrame& frame
   if (!Usable(guest)) return;
   Pair& pair = guest.pairs[PairOf(packet, guest.queue_pairs)];
   channel::Producer<>& ring = guest.end->receive(pair.index);
-  Status status = ring.Put(frame);
-  if (status.error() == Error::kAgain && pair.dirty) {
-    // The guest may be asleep on top of a full ring that it was not told of.
-    Publish(pair);
+  Status status;
+  channel::Violation violation;
+  bool signal = false;
+  {
+    SpinLockHolder holder(pair.receive_lock, sharing_.several());
     status = ring.Put(frame);
+    if (status.error() == Error::kAgain && dirty(pair)) {
+      // The guest may be asleep on top of a full ring that it was not told of.
+      signal = ring.Publish();
+      status = ring.Put(frame);
+    }
+    violation = ring.violation();
   }
+  if (signal) Signal(pair);
   if (status.ok()) {
     Count(guest.row, Counter::k_rx_frames);
     Count(guest.row, Counter::k_rx_bytes, frame.length);
     MarkDirty(pair);
     return;
   }
-  if (ring.violation() != channel::Violation::kNone) return Close(guest, ring.violation());
+  if (violation != channel::Violation::kNone) return Close(guest, violation);
   Count(guest.row, status.error() == Error::kAgain ? Counter::k_ring_full : Counter::k_too_long);
 }
 
@@ -50,25 +56,56 @@ void Delivery::ToAllShared(const Guest* except, const Packet& packet, const OutF
 }
 
 Status Delivery::PutControl(Pair& pair, const channel::ControlMessage& message) {
-  Status status = pair.guest->end->receive(pair.index).PutControl(message);
+  channel::Producer<>& ring = pair.guest->end->receive(pair.index);
+  Status status;
+  channel::Violation violation;
+  {
+    SpinLockHolder holder(pair.receive_lock, sharing_.several());
+    status = ring.PutControl(message);
+    violation = ring.violation();
+  }
   if (status.ok()) MarkDirty(pair);
+  if (violation != channel::Violation::kNone) Close(*pair.guest, violation);
   return status;
 }
 
+bool Delivery::HasRoom(Pair& pair) {
+  SpinLockHolder holder(pair.receive_lock, sharing_.several());
+  return pair.guest->end->receive(pair.index).Space(1) > 0;
+}
+
+bool Delivery::ArmRoom(Pair& pair) {
+  channel::Producer<>& ring = pair.guest->end->receive(pair.index);
+  channel::Violation violation;
+  bool armed;
+  {
+    SpinLockHolder holder(pair.receive_lock, sharing_.several());
+    armed = ring.ArmEvent(1);
+    violation = ring.violation();
+  }
+  if (violation != channel::Violation::kNone) Close(*pair.guest, violation);
+  return armed;
+}
+
 void Delivery::MarkDirty(Pair& pair) {
-  if (pair.dirty) return;
-  pair.dirty = true;
+  if (dirty(pair)) return;
+  dirty(pair) = true;
   dirty_[dirty_count_++] = &pair;
 }
 
 void Delivery::Publish(Pair& pair) {
   if (!Usable(*pair.guest)) return;
-  if (pair.guest->end->receive(pair.index).Publish()) Signal(pair);
+  bool signal;
+  {
+    SpinLockHolder holder(pair.receive_lock, sharing_.several());
+    signal = pair.guest->end->receive(pair.index).Publish();
+  }
+  if (signal) Signal(pair);
 }
 
 void Delivery::PublishAll() {
   for (uint32_t i = 0; i < dirty_count_; ++i) {
-    dirty_[i]->dirty = false;
+    dirty(*dirty_[i]) = false;
     Publish(*dirty_[i]);
   }
   dirty_count_ = 0;
@@ -85,21 +122,15 @@ void Delivery::Forget(Guest& guest) {
     if (dirty_[i]->guest != &guest) dirty_[kept++] = dirty_[i];
   }
   dirty_count_ = kept;
-  for (Pair& pair : guest.pairs) pair.dirty = false;
+  for (Pair& pair : guest.pairs) dirty(pair) = false;
 }
 
 void Delivery::Close(Guest& guest, channel::Violation violation) {
-  guest.end->Close(violation);
-  guest.active = false;
-  Set(guest.row, Counter::k_violation, static_cast<uint64_t>(violation));
-  ++closed_;
-  Log(Text()
-          .Add("channel of guest ")
-          .Add(guest.id)
-          .Add(" closed: ")
-          .Add(channel::ToString(violation))
-          .Add("; restart the guest to connect it again")
-          .view());
+  // Once: others may find the same.
+  if (!guest.active.exchange(false, std::memory_order_relaxed)) return;
+  guest.cut_off.store(violation, std::memory_order_relaxed);
+  // Release: who counts it finds the reason.
+  sharing_.closed.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace librettos::netserver

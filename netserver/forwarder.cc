@@ -25,8 +25,15 @@ Fate FateOf(Parsed parsed) {
 
 }  // namespace
 
-Forwarder::Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals)
-    : guests_(guests), leases_(leases), totals_(totals), delivery_(guests), demultiplexer_(guests, leases) {
+Forwarder::Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals, Sharing& sharing,
+                     uint32_t loop)
+    : guests_(guests),
+      leases_(leases),
+      totals_(totals),
+      sharing_(sharing),
+      loop_(loop),
+      delivery_(guests, sharing),
+      demultiplexer_(guests, leases) {
   for (uint32_t i = 0; i < kBatch; ++i) in_[i].buffer = buffers_[i];
 }
 
@@ -49,10 +56,9 @@ void Forwarder::Discard(Nic& nic, uint32_t frames) {
 }
 
 void Forwarder::Attach(Guest& guest, Nanoseconds now) {
-  guest.queue_pairs = guest.end->geometry().queue_pairs;
-  guest.active = true;
   for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
     Pair& pair = guest.pairs[i];
+    if (pair.loop != loop_) continue;
     pair.replay_entries = guest.end->transmit(i).Pending();
     pair.busy_at = now;
     MakeHot(pair);
@@ -60,26 +66,23 @@ void Forwarder::Attach(Guest& guest, Nanoseconds now) {
 }
 
 void Forwarder::Detach(Guest& guest) {
-  guest.active = false;
-  for (Pair& pair : guest.pairs) pair.state = PairState::kDetached;
+  for (Pair& pair : guest.pairs) {
+    if (pair.loop == loop_) pair.state = PairState::kDetached;
+  }
   Compact();
   Retry(PairState::kDetached);
   delivery_.Forget(guest);
-  leases_.ReleaseAll(guest);
   demultiplexer_.Forget(guest);
   sent_.Forget(guest.slot);
-  Set(guest.row, Counter::k_leases, 0);
 }
 
-void Forwarder::Wake(Guest& guest) {
-  Count(guest.row, Counter::k_events_received);
-  if (!Usable(guest)) return;
-  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
-    if (guest.pairs[i].state == PairState::kArmed) guest.end->transmit(i).DisarmEvent();
-    if (guest.pairs[i].state == PairState::kWaitingRoom) guest.end->receive(i).DisarmEvent();
-    guest.pairs[i].busy_at = 0;  // Of the pairs, probably only one has something.
-    MakeHot(guest.pairs[i]);
-  }
+void Forwarder::Wake(Pair& pair) {
+  Guest& guest = *pair.guest;
+  if (!Usable(guest) || pair.index >= guest.queue_pairs || pair.loop != loop_) return;
+  if (pair.state == PairState::kArmed) guest.end->transmit(pair.index).DisarmEvent();
+  if (pair.state == PairState::kWaitingRoom) guest.end->receive(pair.index).DisarmEvent();
+  pair.busy_at = 0;  // Of the pairs, probably only one has something.
+  MakeHot(pair);
 }
 
 void Forwarder::MakeHot(Pair& pair) {
@@ -94,16 +97,19 @@ void Forwarder::MakeWait(Pair& pair, PairState state) {
   if (pair.waiting || state == PairState::kWaitingRoom) return;
   pair.waiting = true;
   waiting_[waiting_count_++] = &pair;
+  waits_for_nic_ |= state == PairState::kWaitingNic;
 }
 
 // Polls those in `state` again, and forgets those that wait no more.
 void Forwarder::Retry(PairState state) {
   uint32_t kept = 0;
+  waits_for_nic_ = false;
   for (uint32_t i = 0; i < waiting_count_; ++i) {
     Pair& pair = *waiting_[i];
     bool waits = pair.state == PairState::kWaitingNic || pair.state == PairState::kWaitingReclaim;
     if (waits && pair.state != state) {
       waiting_[kept++] = &pair;
+      waits_for_nic_ |= pair.state == PairState::kWaitingNic;
       continue;
     }
     pair.waiting = false;
@@ -130,11 +136,11 @@ bool Forwarder::Turn(Nanoseconds now) {
   nic_full_ = false;
   if (waiting_count_) {
     if (nic_ready_ || now >= nic_retry_at_) Retry(PairState::kWaitingNic);
-    if (!hold_leases_) Retry(PairState::kWaitingReclaim);
+    if (!sharing_.hold_leases.load(std::memory_order_relaxed)) Retry(PairState::kWaitingReclaim);
   }
   if (nic_ready_) nic_busy_at_ = now;
   nic_ready_ = false;
-  bool worked = TurnNic(now);
+  bool worked = loop_ == 0 && TurnNic(now);
   if (uint32_t count = hot_count_) {
     uint32_t start = turn_++ % count;
     for (uint32_t i = 0; i < count; ++i) {
@@ -191,7 +197,7 @@ void Forwarder::FromWire(InFrame& in, Nanoseconds now) {
       part.length = frame.length = Respond(packet, demultiplexer_.shared_mac(), in.buffer, in.length);
       if (!frame.length) return Drop(totals_, Fate::k_unsupported);
       frame.offload = {};
-      if (!nic_->Transmit({&frame, 1})) return Drop(totals_, Fate::k_nic_full);
+      if (!Transmit({&frame, 1})) return Drop(totals_, Fate::k_nic_full);
       Count(totals_, Counter::k_tx_frames);
       Count(totals_, Counter::k_tx_bytes, frame.length);
       return;
@@ -355,7 +361,7 @@ void Forwarder::DeliverLocally(Guest& from, Slot& slot, const Verdict& verdict, 
 
 bool Forwarder::Flush(Guest& guest, uint32_t upto) {
   uint32_t taken = 0;
-  if (wire_count_ && !nic_full_) taken = static_cast<uint32_t>(nic_->Transmit({wire_.data(), wire_count_}));
+  if (wire_count_ && !nic_full_) taken = Transmit({wire_.data(), wire_count_});
   bool all = taken == wire_count_;
   uint32_t done = all ? upto : wire_slot_[taken];
   uint64_t bytes = 0;
@@ -381,6 +387,11 @@ bool Forwarder::Flush(Guest& guest, uint32_t upto) {
   return all;
 }
 
+// The NIC's handler is the first loop's; the others try again by themselves.
+uint32_t Forwarder::Transmit(std::span<const OutFrame> frames) {
+  return static_cast<uint32_t>(loop_ ? nic_->Send(frames) : nic_->Transmit(frames));
+}
+
 uint64_t Forwarder::NextRandom() {
   if (!random_left_) {
     Random(std::as_writable_bytes(std::span(random_)));
@@ -393,31 +404,36 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
   Guest& guest = *pair.guest;
   switch (static_cast<ControlType>(message.type)) {
     case ControlType::kLeaseRequest: {
-      if (hold_leases_ && guest.shared()) {
+      if (sharing_.hold_leases.load(std::memory_order_relaxed) && guest.shared()) {
         MakeWait(pair, PairState::kWaitingReclaim);
         return Control::kWait;
       }
-      channel::Producer<>& ring = guest.end->receive(pair.index);
-      if (!ring.Space(1)) {
+      if (!delivery_.HasRoom(pair)) {
         delivery_.PublishAll();
-        if (ring.ArmEvent(1)) {
+        if (delivery_.ArmRoom(pair)) {
           MakeWait(pair, PairState::kWaitingRoom);
           return Control::kWait;
         }
-      }
-      if (ring.violation() != Violation::kNone) {
-        delivery_.Close(guest, ring.violation());
-        return Control::kDone;
+        if (!guest.active) return Control::kDone;
       }
       ControlMessage reply;
-      leases_.Request(guest, message, message.port ? 0 : NextRandom(), reply);
+      const uint64_t random = message.port ? 0 : NextRandom();
+      {
+        SpinLockHolder holder(sharing_.leases, sharing_.several());
+        leases_.Request(guest, message, random, reply);
+        Set(guest.row, Counter::k_leases, guest.lease_count);
+      }
+      // Another loop may have taken the room: the request stays, and is granted the same again.
+      if (delivery_.PutControl(pair, reply).error() == Error::kAgain) return Control::kWait;
       if (reply.status) Count(guest.row, Counter::k_lease_refusals);
-      (void)delivery_.PutControl(pair, reply);  // There is room: only this side takes it.
       break;
     }
-    case ControlType::kLeaseRelease:
+    case ControlType::kLeaseRelease: {
+      SpinLockHolder holder(sharing_.leases, sharing_.several());
       leases_.Release(guest, message.protocol, message.port, message.sequence);
+      Set(guest.row, Counter::k_leases, guest.lease_count);
       break;
+    }
     case ControlType::kModeChanged:
       // Shared addresses cannot move to another NIC; a guest that claims so stays where it is.
       // It comes on each queue pair; what the header says is never older than the message.
@@ -427,7 +443,6 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
       delivery_.Close(guest, Violation::kBadControl);
       return Control::kDone;
   }
-  Set(guest.row, Counter::k_leases, guest.lease_count);
   return Control::kDone;
 }
 

@@ -1,9 +1,10 @@
 // The forwarding loop: moves frames between the rings of guests and the NIC.
 //
-// Loop thread only; never blocks, never allocates. Each turn gives each busy queue pair a budget of frames
-// and bytes, starting with another pair every time. A silent pair is not looked at: it was armed and rings.
-// Frames are consumed after their effect: what the NIC does not take stays in its ring, and is not handed on
-// a second time.
+// One for each CPU, each with queue pairs of its own; the first one receives from the NIC. Turn is its
+// loop's; all else is called while the loop is stopped. Never blocks, never allocates. Each turn gives each
+// busy queue pair a budget of frames and bytes, starting with another pair every time. A silent pair is not
+// looked at: it was armed and rings. Frames are consumed after their effect: what the NIC does not take stays
+// in its ring, and is not handed on a second time.
 #pragma once
 
 #include "drivers/net/nic.h"
@@ -11,6 +12,7 @@
 #include "netserver/demultiplexer.h"
 #include "netserver/guest_table.h"
 #include "netserver/lease_table.h"
+#include "netserver/sharing.h"
 
 namespace librettos::netserver {
 
@@ -27,29 +29,28 @@ class Forwarder final {
       30'000;  // How long a silent pair or NIC is polled before it is armed.
   static constexpr Nanoseconds kNicRetry = 20'000;  // While others keep the loop from sleeping.
 
-  Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals);
+  // `loop` 0 is the first.
+  Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals, Sharing& sharing, uint32_t loop);
 
   // nullptr: none; then nothing may be attached. The Nic is the caller's.
   void SetNic(Nic* nic, const AddressList& shared);
   void SetShared(const AddressList& shared);
   // Takes up to `frames` frames from a NIC that is not forwarded for, and forgets them.
   void Discard(Nic& nic, uint32_t frames);
-  // `guest` was activated: forwards for it from now on.
+  // `guest` was activated: forwards for those of its pairs that are this loop's.
   void Attach(Guest& guest, Nanoseconds now);
-  // Forgets the guest; its leases are released. Harmless if it is not attached.
+  // Forgets the guest, which is not active any more. Harmless if it is not attached.
   void Detach(Guest& guest);
-  // The guest signalled.
-  void Wake(Guest& guest);
+  // The guest signalled; the pair is this loop's. Called by the loop.
+  void Wake(Pair& pair);
   void NicReady() { nic_ready_ = true; }
-  // While set, lease requests wait in their rings.
-  void HoldLeases(bool hold) { hold_leases_ = hold; }
 
   // True: something was done.
   bool Turn(Nanoseconds now);
   // Nothing is polled any more: all that can happen next rings.
   bool CanSleep(Nanoseconds now) const { return hot_count_ == 0 && now - nic_busy_at_ >= kPollTime; }
-  // Publishes what was delivered. Turn does so by itself.
-  Delivery& delivery() { return delivery_; }
+  // When frames that the NIC refused are to be tried again, unless it is ready before; 0: there are none.
+  Nanoseconds nic_retry_at() const { return waits_for_nic_ ? nic_retry_at_ : 0; }
 
  private:
   struct Slot {
@@ -71,6 +72,7 @@ class Forwarder final {
   // Sends what is queued for the wire and counts slots from done_ to `upto`. False: the NIC is full before.
   bool Flush(Guest& guest, uint32_t upto);
   Control HandleControl(Pair& pair, const channel::ControlMessage& message);
+  uint32_t Transmit(std::span<const OutFrame> frames);
   uint64_t NextRandom();
   Fate FitsWire(const OutFrame& frame) const;
   void MakeHot(Pair& pair);
@@ -82,14 +84,16 @@ class Forwarder final {
   GuestTable& guests_;
   LeaseTable& leases_;
   StatisticsRow* totals_;
+  Sharing& sharing_;
+  const uint32_t loop_;
   Delivery delivery_;
   Demultiplexer demultiplexer_;
   FragmentTable sent_;  // By guests on shared addresses.
   Nic* nic_ = nullptr;
   bool nic_ready_ = false;
-  bool nic_full_ = false;  // In this turn.
-  bool hold_leases_ = false;
-  Nanoseconds now_ = 0;  // Of this turn.
+  bool nic_full_ = false;       // In this turn.
+  bool waits_for_nic_ = false;  // Some pair does.
+  Nanoseconds now_ = 0;         // Of this turn.
   Nanoseconds nic_busy_at_ = 0;
   Nanoseconds nic_retry_at_ = 0;
   Nanoseconds expire_at_ = 0;

@@ -1,7 +1,8 @@
 // The guests of a server, found by domain id, MAC or address.
 //
-// Loop thread only. At most kMaxGuests; lookups are constant time and touch one or two cache lines. Adding,
-// changing and removing rebuilds the index, which is control-path work. Identities come from the daemon, not
+// Loop thread only; lookups by all forwarding loops, which are stopped while anything is added, changed or
+// removed. At most kMaxGuests; lookups are constant time and touch one or two cache lines. Adding, changing
+// and removing rebuilds the index, which is control-path work. Identities come from the daemon, not
 // from guests.
 #pragma once
 
@@ -10,6 +11,7 @@
 
 #include "guest/channel/server_end.h"
 #include "guest/platform/platform.h"
+#include "guest/platform/spin_lock.h"
 #include "guest/platform/statistics.h"
 #include "netserver/address.h"
 #include "netserver/counters.h"
@@ -39,15 +41,17 @@ enum class PairState : uint8_t {
   kWaitingReclaim,  // Its oldest entry is a lease request, and former holders come first.
 };
 
+// The pair's loop alone uses it and its transmit ring. All loops put into its receive ring.
 struct Pair {
   Guest* guest = nullptr;
   uint32_t index = 0;
+  uint32_t loop = 0;  // Set while the loops are stopped.
   PairState state = PairState::kDetached;
   bool hot = false;             // In the forwarder's list of polled pairs,
   bool waiting = false;         // and in that of pairs that wait.
-  bool dirty = false;           // Its receive ring has frames that are not published.
   uint32_t replay_entries = 0;  // Still to come of what was found at activation.
   Nanoseconds busy_at = 0;      // When something was last found in its transmit ring.
+  SpinLock receive_lock;        // Of its receive ring, where there are several loops.
 };
 
 struct Guest {
@@ -56,10 +60,13 @@ struct Guest {
   GuestIdentity identity;
   Address link_local;
   channel::ServerEnd* end = nullptr;  // Owned by the server.
-  bool active = false;                // Its rings may be touched.
-  channel::DeclaredMode mode = channel::DeclaredMode::kServer;
+  // Its rings may be touched. Any loop may end that, by Delivery::Close.
+  std::atomic<bool> active{false};
+  // Why, until the channel is closed for it.
+  std::atomic<channel::Violation> cut_off{channel::Violation::kNone};
+  std::atomic<channel::DeclaredMode> mode{channel::DeclaredMode::kServer};
   uint32_t queue_pairs = 0;  // While active.
-  uint32_t lease_count = 0;
+  uint32_t lease_count = 0;  // This and the next one: under Sharing::leases.
   // Ephemeral ports leased to it, by the request's id, so that a repeated request is found without a search.
   // A hint only: the lease table says whether it still holds.
   std::array<uint16_t, channel::kMaxLeases> asked{};
@@ -67,17 +74,24 @@ struct Guest {
   std::array<Pair, channel::kMaxQueuePairs> pairs;
 
   bool shared() const { return identity.shared; }
-  bool direct() const { return mode == channel::DeclaredMode::kDirect; }
+  // Relaxed: that and `active` tell what to do with a frame, and the rings need no order of them.
+  bool direct() const { return mode.load(std::memory_order_relaxed) == channel::DeclaredMode::kDirect; }
   bool Owns(const Address& address) const {
     return identity.addresses.Contains(address) || address == link_local;
   }
 };
 
-// Counts on a row that only this thread writes.
+// Set before there is a second loop that counts on the same rows, and never taken back.
+inline constinit std::atomic<bool> rows_are_shared{false};
+
 inline void Count(StatisticsRow* row, Counter counter, uint64_t by = 1) {
   auto& value = row->values[static_cast<size_t>(counter)];
   // Relaxed: a statistic; no other memory depends on it.
-  value.store(value.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  if (rows_are_shared.load(std::memory_order_relaxed)) {
+    value.fetch_add(by, std::memory_order_relaxed);
+  } else {
+    value.store(value.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
 }
 inline void Set(StatisticsRow* row, Counter counter, uint64_t value) {
   row->values[static_cast<size_t>(counter)].store(value, std::memory_order_relaxed);

@@ -12,7 +12,7 @@ using channel::LeaseStatus;
 void LeaseTable::Start(uint32_t epoch) {
   last_sequence_ = uint64_t{epoch} << 32;
   for (Protocol* table : {&tcp_, &udp_}) {
-    table->owner.fill(0);
+    for (auto& owner : table->owner) owner.store(0, std::memory_order_relaxed);
     table->id.fill(0);
     table->sequence.fill(0);
   }
@@ -90,7 +90,7 @@ Reclaim LeaseTable::Declare(Guest& guest, const channel::Lease& lease, GuestTabl
       lease.token != Token(guest.id, lease.protocol, lease.port, lease.sequence)) {
     return Reclaim::kForged;
   }
-  uint16_t& owner = table->owner[lease.port];
+  std::atomic<uint16_t>& owner = table->owner[lease.port];
   uint64_t& sequence = table->sequence[lease.port];
   auto holder = static_cast<uint16_t>(guest.slot + 1);
   if (owner && sequence > lease.sequence) return Reclaim::kStale;

@@ -1,11 +1,13 @@
 // Which guest may use which port of the shared addresses.
 //
-// Loop thread only. A table entry per (protocol, port): looking up the owner of a port is one load. A lease
-// is (guest, protocol, port, sequence, token); guests declare theirs to the next server, which verifies the
-// token. The higher sequence wins. Holders are named by slot (Guest::slot), tokens by domain id.
+// Any forwarding loop looks up owners; requests and releases one at a time (Sharing::leases), all else while
+// the loops are stopped. A table entry per (protocol, port): looking up the owner of a port is one load. A
+// lease is (guest, protocol, port, sequence, token); guests declare theirs to the next server, which verifies
+// the token. The higher sequence wins. Holders are named by slot (Guest::slot), tokens by domain id.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "guest/channel/control.h"
@@ -43,14 +45,15 @@ class LeaseTable {
   // Slot of the holder, or -1.
   int Owner(uint8_t protocol, uint16_t port) const {
     const Protocol* table = Find(protocol);
-    return table ? int{table->owner[port]} - 1 : -1;
+    return table ? int{table->owner[port].load(std::memory_order_relaxed)} - 1 : -1;
   }
   uint64_t Token(DomainId guest, uint8_t protocol, uint16_t port, uint64_t sequence) const;
 
  private:
   struct Protocol {
-    std::array<uint16_t, 65536> owner{};  // Slot + 1; 0: free.
-    std::array<uint32_t, 65536> id{};     // Of the request that chose an ephemeral port.
+    // Slot + 1; 0: free. Relaxed: who may use a port learned so through its ring, which orders it.
+    std::array<std::atomic<uint16_t>, 65536> owner{};
+    std::array<uint32_t, 65536> id{};  // Of the request that chose an ephemeral port.
     std::array<uint64_t, 65536> sequence{};
   };
   const Protocol* Find(uint8_t protocol) const;

@@ -25,6 +25,7 @@ Server::Server(Platform& platform, Behaviour behaviour) : platform_(platform), b
 }
 
 Server::~Server() {
+  loops_.End();
   platform_.devices().SetObserver(nullptr);
   platform_.registry().Unwatch(control_base_.view(), this);
   platform_.registry().Unwatch(guests_base_.view(), this);
@@ -37,8 +38,8 @@ Server::~Server() {
 Status Server::Start() {
   Status status = statistics_.Open(platform_);
   if (!status.ok()) return status;
-  forwarder_.reset(new (std::nothrow) Forwarder(guests_, leases_, statistics_.totals()));
-  if (!forwarder_) return Error::kExhausted;
+  status = loops_.Start(platform_, guests_, leases_, statistics_.totals());
+  if (!status.ok()) return status;
   // In this order: once the role is known, so are all guests, and `ready` cannot speak too soon.
   status = platform_.registry().Watch(guests_base_.view(), this);
   if (status.ok()) status = platform_.registry().Watch(control_base_.view(), this);
@@ -74,6 +75,7 @@ void Server::OnKey(std::string_view path, std::string_view value, bool present) 
 
 void Server::OnControlKey(std::string_view name, std::string_view value, bool present) {
   noted_ = true;
+  loops_.Stop();
   if (name == "role" && present) {
     if (!Role::Parse(value, wanted_)) return Log(Text().Add("role not understood: ").Add(value).view());
     role_known_ = true;
@@ -83,7 +85,7 @@ void Server::OnControlKey(std::string_view name, std::string_view value, bool pr
       return Log(Text().Add("shared addresses not understood: ").Add(value).view());
     }
     shared_ = list;
-    forwarder_->SetShared(shared_);
+    loops_.SetShared(shared_);
   } else if (name == "announce") {
     announce_ = present;
   } else if (name == "lease-key" && present) {
@@ -102,6 +104,7 @@ void Server::OnControlKey(std::string_view name, std::string_view value, bool pr
 
 void Server::OnGuestKey(DomainId id, std::string_view value, bool present) {
   noted_ = true;
+  loops_.Stop();
   Guest* guest = guests_.Find(id);
   if (!present) {
     // Later: its channel may be calling us.
@@ -169,10 +172,12 @@ void Server::OnConnected(channel::ServerEnd* end) {
 }
 
 void Server::OnChannelEvent(channel::ServerEnd* end) {
-  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) forwarder_->Wake(*guest);
+  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) loops_.Wake(*guest);
 }
 
-void Server::OnEvent() { forwarder_->NicReady(); }
+void Server::OnLeaving(channel::ServerEnd*) { loops_.Stop(); }
+
+void Server::OnEvent() { loops_.first().NicReady(); }
 
 // ---- Acts ----
 
@@ -188,6 +193,7 @@ void Server::StepOpening() {
 
 void Server::Act(Nanoseconds now) {
   noted_ = false;
+  loops_.Stop();
   for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
     Guest* guest = guests_.at(slot);
     if (guest && gone_[slot]) RemoveGuest(guest);
@@ -202,7 +208,7 @@ void Server::Act(Nanoseconds now) {
     Guest* guest = guests_.at(slot);
     if (!guest) continue;
     if (std::exchange(fresh_[slot], false) && active_) {
-      forwarder_->Detach(*guest);
+      loops_.Detach(*guest);
       ActivateGuest(*guest, now);
       guest->end->Signal(0);
     }
@@ -212,11 +218,33 @@ void Server::Act(Nanoseconds now) {
 }
 
 void Server::RemoveGuest(Guest* guest) {
-  forwarder_->Detach(*guest);
+  loops_.Detach(*guest);
   delete guest->end;
   statistics_.End(guest->slot);
   gone_[guest->slot] = fresh_[guest->slot] = false;
   guests_.Remove(guest);
+}
+
+// What the loops found, and left for here: a channel is closed while nobody looks at it.
+void Server::CloseCutOff() {
+  loops_.Stop();
+  noted_ = true;
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    Guest* guest = guests_.at(slot);
+    if (!guest) continue;
+    const channel::Violation violation = guest->cut_off.exchange(channel::Violation::kNone);
+    if (violation == channel::Violation::kNone) continue;
+    loops_.Detach(*guest);
+    guest->end->Close(violation);
+    Set(guest->row, Counter::k_violation, static_cast<uint64_t>(violation));
+    Log(Text()
+            .Add("channel of guest ")
+            .Add(guest->id)
+            .Add(" closed: ")
+            .Add(channel::ToString(violation))
+            .Add("; restart the guest to connect it again")
+            .view());
+  }
 }
 
 void Server::Activate(Nanoseconds now) {
@@ -236,10 +264,10 @@ void Server::Activate(Nanoseconds now) {
     leases_.Start(last_epoch_);
     if (announce_) {
       // It may be what the predecessor has forwarded already, by its own NIC.
-      forwarder_->Discard(*nic_, kMaxDiscard);
+      loops_.first().Discard(*nic_, kMaxDiscard);
       announcer_.Start(shared_, nic_->address());
     }
-    forwarder_->SetNic(nic_.get(), shared_);
+    loops_.SetNic(nic_.get(), shared_);
     for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
       fresh_[slot] = false;
       if (guests_.at(slot)) ActivateGuest(*guests_.at(slot), now);
@@ -268,7 +296,7 @@ void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
   Set(guest.row, Counter::k_violation, 0);
   guest.mode = guest.shared() ? channel::DeclaredMode::kServer : guest.end->declared_mode();
   DeclareLeases(guest);
-  forwarder_->Attach(guest, now);
+  loops_.Attach(guest, now);
   if (announce_) announcer_.Include(guest);
 }
 
@@ -298,14 +326,14 @@ void Server::Quiesce() {
   for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
     Guest* guest = guests_.at(slot);
     if (!guest) continue;
-    forwarder_->Detach(*guest);
+    loops_.Detach(*guest);
     guest->end->Deactivate();
   }
   announcer_.Stop();
   bool for_good = wanted_.kind == Role::Kind::kQuiesced;
   active_ = false;
   if (!for_good) return;
-  forwarder_->SetNic(nullptr, shared_);
+  loops_.SetNic(nullptr, shared_);
   if (device_known_) ReturnDevice();
   last_epoch_ = std::max(last_epoch_, wanted_.epoch);
   quiesced_epoch_ = wanted_.epoch;
@@ -346,36 +374,39 @@ void Server::Run() {
   while (!platform_.loop().stopping()) Step();
 }
 
+// One turn of the active server's own loop.
+bool Server::Forward(Nanoseconds now) {
+  bool worked = announcer_.pending() && announcer_.Turn(*nic_);
+  worked = loops_.first().Turn(now) || worked;
+  Greet();
+  if (loops_.TakeClosed()) CloseCutOff();
+  return worked;
+}
+
 void Server::Step() {
   if (opening_) StepOpening();
   Nanoseconds now = Now();
   if (noted_) Act(now);
-  statistics_.Beat();
   bool forwards = active_ && behaviour_ == Behaviour::kNormal;
+  if (forwards && reclaim_until_) {
+    loops_.HoldLeases(now < reclaim_until_ && AwaitsFormerHolders());
+    if (now >= reclaim_until_) reclaim_until_ = 0;
+  }
+  loops_.Resume();
+  // A loop that hangs is a server that hangs.
+  const bool all_turned = loops_.AllTurned();
+  if (all_turned) statistics_.Beat();
   bool worked = false;
-  if (!active_ && nic_ && announce_) forwarder_->Discard(*nic_, kMaxDiscard);
+  if (!active_ && nic_ && announce_) loops_.first().Discard(*nic_, kMaxDiscard);
   if (forwards) {
-    if (reclaim_until_) {
-      bool holds = now < reclaim_until_ && AwaitsFormerHolders();
-      forwarder_->HoldLeases(holds);
-      if (now >= reclaim_until_) reclaim_until_ = 0;
-    }
-    worked = announcer_.pending() && announcer_.Turn(*nic_);
-    worked = forwarder_->Turn(now) || worked;
-    Greet();
-    if (forwarder_->delivery().TakeClosed()) {
-      for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
-        Guest* guest = guests_.at(slot);
-        if (guest && guest->end->violation() != channel::Violation::kNone) forwarder_->Detach(*guest);
-      }
-      noted_ = true;
-    }
-    if (turns_ < kHealthyTurns && ++turns_ == kHealthyTurns) {
-      Publish("data/healthy", Text().Add(last_epoch_).view());
+    worked = Forward(now);
+    if (turns_ < kHealthyTurns) {
+      if (all_turned && ++turns_ == kHealthyTurns) Publish("data/healthy", Text().Add(last_epoch_).view());
+      loops_.WakeAll();
     }
   }
   bool sleeps = !forwards || (!worked && turns_ == kHealthyTurns && greeted_ >= guests_.limit() &&
-                              forwarder_->CanSleep(now));
+                              loops_.first().CanSleep(now));
   if (sleeps) {
     if (forwards && !nic_armed_) {
       nic_->SetHandler(this);

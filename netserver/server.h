@@ -1,7 +1,8 @@
 // The network server: follows what the daemon says, connects guests, takes and gives up its role, and turns
-// the forwarding loop.
+// the forwarding loops: the first one with its own.
 //
-// Loop thread only. Crash-only: all it knows it reads from the registry and from the memory of guests.
+// Loop thread only; stops the other loops before it changes what they look at, and lets them go on before its
+// next turn. Crash-only: all it knows it reads from the registry and from the memory of guests.
 // Registry, devices and guests are told of in any order and at any time; callbacks only note, and Step acts.
 #pragma once
 
@@ -10,9 +11,9 @@
 #include "drivers/net/nic_opening.h"
 #include "guest/platform/platform.h"
 #include "netserver/announcer.h"
-#include "netserver/forwarder.h"
 #include "netserver/guest_table.h"
 #include "netserver/lease_table.h"
+#include "netserver/loops.h"
 #include "netserver/role.h"
 #include "netserver/statistics_page.h"
 #include "netserver/text.h"
@@ -55,6 +56,7 @@ class Server final : private RegistryObserver,
   void OnDevice(const Device& device) override;
   void OnConnected(channel::ServerEnd* end) override;
   void OnChannelEvent(channel::ServerEnd* end) override;
+  void OnLeaving(channel::ServerEnd* end) override;
   void OnEvent() override;  // The NIC.
 
   void OnControlKey(std::string_view name, std::string_view value, bool present);
@@ -63,6 +65,8 @@ class Server final : private RegistryObserver,
   void StepOpening();
   void FailNic(Error error);
   void RemoveGuest(Guest* guest);
+  void CloseCutOff();
+  bool Forward(Nanoseconds now);
   void Activate(Nanoseconds now);
   void ActivateGuest(Guest& guest, Nanoseconds now);
   void DeclareLeases(Guest& guest);
@@ -79,7 +83,7 @@ class Server final : private RegistryObserver,
   StatisticsPage statistics_;
   GuestTable guests_;
   LeaseTable leases_;
-  std::unique_ptr<Forwarder> forwarder_;
+  Loops loops_;
   Announcer announcer_{guests_};
 
   Role wanted_;

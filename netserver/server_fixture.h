@@ -26,9 +26,10 @@ inline const MacAddress kNic = M(0xff), kPeer = M(0xee);
 
 class TestGuest final : private channel::GuestEndObserver {
  public:
-  TestGuest(fake::FakeWorld& world, DomainId id, uint32_t entries = 64)
+  TestGuest(fake::FakeWorld& world, DomainId id, uint32_t entries = 64, uint32_t queue_pairs = 1)
       : id_(id), platform_(world.AddDomain(id)) {
-    auto end = channel::GuestEnd::Create(*platform_, Base(), {.queue_pairs = 1, .entries = entries}, this);
+    auto end =
+        channel::GuestEnd::Create(*platform_, Base(), {.queue_pairs = queue_pairs, .entries = entries}, this);
     EXPECT_TRUE(end.ok());
     end_.reset(end.value());
   }
@@ -105,7 +106,9 @@ class ServerTest : public ::testing::Test {
     fake::ThawClock();
   }
   std::unique_ptr<Server> Start(DomainId id, Behaviour behaviour = Behaviour::kNormal) {
-    auto server = std::make_unique<Server>(*world_.AddDomain(id), behaviour);
+    fake::FakePlatform* platform = world_.AddDomain(id);
+    platform->SetCpus(cpus_);
+    auto server = std::make_unique<Server>(*platform, behaviour);
     world_.Write(Path(id, "control/role"), "standby");
     world_.Write(Path(id, "control/lease-key"), "000102030405060708090a0b0c0d0e0f");
     world_.Write(Path(id, "control/shared"), "10.1.0.100/24 fd00::100/64");
@@ -166,6 +169,7 @@ class ServerTest : public ::testing::Test {
   fake::FakeWorld world_;
   fake::FakeNic nic_{kNic};
   uint32_t mtu_ = 1500;  // Of the NIC that GiveNic gives.
+  unsigned cpus_ = 1;    // Of a server that is started.
   std::vector<std::unique_ptr<TestGuest>> guests_;
   std::unique_ptr<Server> server_, second_;
 };

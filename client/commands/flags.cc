@@ -34,7 +34,8 @@ void AddGuard(CLI::App* app, Guard* guard, bool etag) {
 void AddSize(CLI::App* app, uint32_t* memory_mib, uint32_t* vcpus) {
   app->add_option("--memory-mib", *memory_mib, "Memory of a domain in MiB, on Xen (default: the daemon's)")
       ->type_name("N");
-  app->add_option("--vcpus", *vcpus, "Virtual CPUs of a domain, on Xen (default: the daemon's)")
+  app->add_option("--vcpus", *vcpus,
+                  "CPUs of a domain: virtual ones on Xen, else threads (default: the daemon's)")
       ->type_name("N");
 }
 

@@ -22,7 +22,7 @@ struct Guard {
 };
 void AddGuard(CLI::App* app, Guard* guard, bool etag);
 
-// --memory-mib and --vcpus, of a domain on Xen.
+// --memory-mib (on Xen) and --vcpus, of a domain.
 void AddSize(CLI::App* app, uint32_t* memory_mib, uint32_t* vcpus);
 
 // --wait, --no-wait.

@@ -95,7 +95,7 @@ struct View<v1::Guest> {
     d.Add("Arguments", absl::StrJoin(spec.arguments(), " "));
     d.Add("Files", spec.files());
     if (spec.memory_mib() != 0) d.Add("Memory", absl::StrCat(spec.memory_mib(), " MiB"));
-    if (spec.vcpus() != 0) d.Add("Virtual CPUs", absl::StrCat(spec.vcpus()));
+    if (spec.vcpus() != 0) d.Add("CPUs", absl::StrCat(spec.vcpus()));
     d.Add("Restart", spec.restart() == v1::GuestSpec::NEVER ? "NEVER" : "ALWAYS");
     d.Section("Running");
     d.Add("Domain", status.domain() == 0 ? "none" : absl::StrCat(status.domain()));

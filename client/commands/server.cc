@@ -89,7 +89,7 @@ struct View<v1::NetworkServer> {
     d.Add("Standby", spec.has_standby() && !spec.standby() ? "no" : "yes");
     d.Add("Standby NIC", spec.standby_nic());
     if (spec.memory_mib() != 0) d.Add("Memory", absl::StrCat(spec.memory_mib(), " MiB"));
-    if (spec.vcpus() != 0) d.Add("Virtual CPUs", absl::StrCat(spec.vcpus()));
+    if (spec.vcpus() != 0) d.Add("CPUs", absl::StrCat(spec.vcpus()));
     d.Add("Hang time-out", spec.has_hang_timeout() ? Time(FromProto(spec.hang_timeout())) : "");
     d.Section("Running");
     d.Add("Active", Domain(status.active_domain(), status.active_pid()));

@@ -1,7 +1,7 @@
 // A network interface card: moves frames to and from the wire.
 //
-// Single-threaded; never blocks. The wire's frames are hostile: a driver hands them on as they are, with an
-// Offload whose offsets it checked to lie within the frame.
+// Single-threaded but for Send; never blocks. The wire's frames are hostile: a driver hands them on as they
+// are, with an Offload whose offsets it checked to lie within the frame.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,9 @@ class Nic {
   // device: its parts may be reused. Fewer than all: the device is full; the handler is called when it has
   // room.
   virtual size_t Transmit(std::span<const OutFrame> frames) = 0;
+  // As Transmit, from any CPU of the domain and while any other call is under way. A device that is full
+  // calls nobody for it: the caller tries again by itself.
+  virtual size_t Send(std::span<const OutFrame> frames) = 0;
   // Receives into `frames`, in order; returns how many were filled. Fewer than all: nothing more is there
   // now, and the handler is called when there is.
   virtual size_t Receive(std::span<InFrame> frames) = 0;

@@ -37,26 +37,8 @@ void PciNic::LookAgain() {
   if (!gone_ && Now() - looked_at_ >= kLinkPeriod) UpdateLink();
 }
 
-size_t PciNic::Transmit(std::span<const OutFrame> frames) {
+size_t PciNic::SendLocked(std::span<const OutFrame> frames) {
   size_t taken = 0;
-  if (!gone_) {
-    if (!link_up_) LookAgain();
-    if (link_up_) {
-      Reclaim();
-      while (taken < frames.size()) {
-        const OutFrame& frame = frames[taken];
-        const Sent sent = Put(frame);
-        if (sent == Sent::kFull) break;
-        ++taken;
-        ++counters_.tx_frames;
-        counters_.tx_bytes += frame.length;
-        if (sent == Sent::kRefused) ++counters_.tx_errors;
-      }
-      PublishSent();
-    }
-    if (taken == frames.size()) return taken;
-    LookAgain();  // Is it only slow?
-  }
   if (gone_) {
     for (; taken < frames.size(); ++taken) {
       ++counters_.tx_frames;
@@ -65,6 +47,35 @@ size_t PciNic::Transmit(std::span<const OutFrame> frames) {
     }
     return taken;
   }
+  if (!link_up_) LookAgain();
+  if (!link_up_) return 0;
+  Reclaim();
+  while (taken < frames.size()) {
+    const OutFrame& frame = frames[taken];
+    const Sent sent = Put(frame);
+    if (sent == Sent::kFull) break;
+    ++taken;
+    ++counters_.tx_frames;
+    counters_.tx_bytes += frame.length;
+    if (sent == Sent::kRefused) ++counters_.tx_errors;
+  }
+  PublishSent();
+  return taken;
+}
+
+size_t PciNic::Send(std::span<const OutFrame> frames) {
+  SpinLockHolder holder(lock_);
+  size_t taken = SendLocked(frames);
+  if (taken == frames.size()) return taken;
+  LookAgain();  // Is it only slow?
+  if (gone_) taken += SendLocked(frames.subspan(taken));
+  return taken;
+}
+
+size_t PciNic::Transmit(std::span<const OutFrame> frames) {
+  const size_t taken = Send(frames);
+  if (taken == frames.size()) return taken;
+  SpinLockHolder holder(lock_);
   awaiting_room_ = true;
   if (handler_ && armed_) {
     Arm(true);
@@ -75,7 +86,9 @@ size_t PciNic::Transmit(std::span<const OutFrame> frames) {
 
 size_t PciNic::Receive(std::span<InFrame> frames) {
   size_t filled = 0;
-  for (uint32_t budget = ReceiveBudget(); budget > 0 && filled < frames.size() && !gone_; --budget) {
+  for (uint32_t budget = ReceiveBudget(); budget > 0 && filled < frames.size(); --budget) {
+    SpinLockHolder holder(lock_);
+    if (gone_) return filled;
     const Got got = Take(frames[filled]);
     if (got == Got::kNothing) break;
     if (got == Got::kBad) {
@@ -86,6 +99,7 @@ size_t PciNic::Receive(std::span<InFrame> frames) {
     counters_.rx_bytes += frames[filled].length;
     ++filled;
   }
+  SpinLockHolder holder(lock_);
   if (!gone_) PublishTaken();
   return filled;
 }
@@ -99,6 +113,7 @@ bool PciNic::Ready() {
 }
 
 void PciNic::SetHandler(Handler* handler) {
+  SpinLockHolder holder(lock_);
   handler_ = handler;
   if (!handler_) {
     if (armed_ && !gone_) Disarm();
@@ -113,21 +128,24 @@ void PciNic::SetHandler(Handler* handler) {
 }
 
 void PciNic::OnQueueVector() {
-  if (!gone_) OnInterrupt(armed_);
-  if (!handler_) return;
-  if (armed_ && !gone_) Disarm();
-  armed_ = false;
-  if (Ready()) {
+  {
+    SpinLockHolder holder(lock_);
+    if (!gone_) OnInterrupt(armed_);
+    if (!handler_) return;
+    if (armed_ && !gone_) Disarm();
+    armed_ = false;
+    if (!Ready()) {
+      if (gone_) return;
+      Arm(awaiting_room_);
+      armed_ = true;
+      if (Ready()) function_.Raise(0);
+      return;
+    }
     awaiting_room_ = awaiting_room_ && !gone_ && (!link_up_ || !RoomReady());
-    handler_->OnEvent();
-    // It may have taken all, some or nothing, and may still do so before it waits.
-    if (handler_) function_.Raise(0);
-    return;
   }
-  if (gone_) return;
-  Arm(awaiting_room_);
-  armed_ = true;
-  if (Ready()) function_.Raise(0);
+  handler_->OnEvent();
+  // It may have taken all, some or nothing, and may still do so before it waits.
+  if (handler_) function_.Raise(0);
 }
 
 void PciNic::Drain() {

@@ -8,10 +8,14 @@
 // While the link is down, frames to send are refused as if the device were full. A device that was withdrawn
 // (reads as all ones), or that broke the rules, is given up: what is sent is counted as tx_errors, and
 // nothing is received.
+//
+// The device is locked for each frame that is received and each batch that is sent, for Send comes from any
+// CPU; everything that a subclass implements is called under the lock.
 #pragma once
 
 #include "drivers/net/nic_opening.h"
 #include "guest/platform/pci.h"
+#include "guest/platform/spin_lock.h"
 
 namespace librettos {
 
@@ -21,6 +25,7 @@ class PciNic : public Nic {
   uint32_t mtu() const final { return mtu_; }
   const NicCounters& counters() const final { return counters_; }
   size_t Transmit(std::span<const OutFrame> frames) final;
+  size_t Send(std::span<const OutFrame> frames) final;
   size_t Receive(std::span<InFrame> frames) final;
   void SetHandler(Handler* handler) final;
 
@@ -82,7 +87,10 @@ class PciNic : public Nic {
   class LinkVector final : public Handler {
    public:
     explicit LinkVector(PciNic& nic) : nic_(nic) {}
-    void OnEvent() override { nic_.OnLink(); }
+    void OnEvent() override {
+      SpinLockHolder holder(nic_.lock_);
+      nic_.OnLink();
+    }
 
    private:
     PciNic& nic_;
@@ -91,7 +99,9 @@ class PciNic : public Nic {
   void OnQueueVector();
   bool Ready();
   void LookAgain();
+  size_t SendLocked(std::span<const OutFrame> frames);
 
+  SpinLock lock_;
   MacAddress address_;
   const uint32_t mtu_;
   NicCounters counters_;

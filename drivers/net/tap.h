@@ -26,6 +26,7 @@ class TapNic final : public Nic, private Handler {
   }
   const NicCounters& counters() const override { return counters_; }
   size_t Transmit(std::span<const OutFrame> frames) override;
+  size_t Send(std::span<const OutFrame> frames) override;
   size_t Receive(std::span<InFrame> frames) override;
   void SetHandler(Handler* handler) override;
 
@@ -35,7 +36,7 @@ class TapNic final : public Nic, private Handler {
   TapNic(process::DescriptorLoop& loop, const Device& device);
   void OnEvent() override;
   void Watch();
-  Sent Send(const OutFrame& frame);
+  Sent SendOne(const OutFrame& frame);
 
   process::DescriptorLoop& loop_;
   const int descriptor_;

@@ -6,16 +6,28 @@
 namespace librettos {
 namespace {
 
-struct Program {
+struct BuiltIn {
   std::string_view name;
   int (*run)(Platform& platform, apps::Arguments arguments);
 };
 
-constexpr Program kPrograms[] = {
+constexpr BuiltIn kPrograms[] = {
     {"http", apps::RunHttp},
     {"echo", apps::RunEcho},
     {"iperf", apps::RunIperf},
     {"udpseq", apps::RunUdpseq},
+};
+
+class Running final : public sockets::Program {
+ public:
+  Running(const BuiltIn& program, Platform& platform, apps::Arguments arguments)
+      : program_(program), platform_(platform), arguments_(arguments) {}
+  int Run() override { return program_.run(platform_, arguments_); }
+
+ private:
+  const BuiltIn& program_;
+  Platform& platform_;
+  const apps::Arguments arguments_;
 };
 
 constexpr std::string_view kUsage = "http|echo|iperf|udpseq [OPTION]...";
@@ -25,7 +37,7 @@ constexpr std::string_view kUsage = "http|echo|iperf|udpseq [OPTION]...";
 int DomainMain(Platform& platform) {
   const apps::Arguments arguments = platform.arguments();
   if (arguments.empty()) return apps::UsageError("guest", "no program given", kUsage);
-  for (const Program& program : kPrograms) {
+  for (const BuiltIn& program : kPrograms) {
     if (program.name != arguments[0]) continue;
     if (Status started = sockets::Start(platform); !started.ok()) {
       apps::Line line;
@@ -34,7 +46,8 @@ int DomainMain(Platform& platform) {
       Log(line.view());
       return 1;
     }
-    return program.run(platform, arguments.subspan(1));
+    Running running(program, platform, arguments.subspan(1));
+    return sockets::RunProgram(running);
   }
   apps::Line what;
   what.Add("unknown program '").Add(arguments[0]).Add("'");

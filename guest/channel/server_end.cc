@@ -79,6 +79,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
   void Deactivate() override {
+    if (active_) observer_->OnLeaving(this);
     active_ = false;
     transmit_ = {};
     receive_ = {};

@@ -24,6 +24,8 @@ class ServerEndObserver {
  public:
   virtual void OnConnected(ServerEnd* end) = 0;     // Mapped and bound; can be activated.
   virtual void OnChannelEvent(ServerEnd* end) = 0;  // The guest signalled.
+  // The rings are left: when this returns, nobody on another CPU may use them any more.
+  virtual void OnLeaving(ServerEnd*) {}
 
  protected:
   ~ServerEndObserver() = default;

@@ -113,7 +113,11 @@ void Stack::Timers(Nanoseconds now) {
   if (now < next_timer_) return;
   sys_check_timeouts();
   TcpFlow::MarkWaiting();
-  header_->heartbeat.store(header_->heartbeat.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  // A program that hangs is a guest that hangs, wherever it runs.
+  if (sharing_.ProgramLives()) {
+    header_->heartbeat.store(header_->heartbeat.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_relaxed);
+  }
   uint64_t connections = 0;
   for (tcp_pcb* pcb = tcp_active_pcbs; pcb; pcb = pcb->next) connections++;
   interface_->SetCounter(Counter::k_connections, connections);
@@ -135,6 +139,13 @@ bool Stack::Work() {
 }
 
 void Stack::Turn(Nanoseconds deadline) {
+  sharing_.Lock();
+  TurnLocked(deadline);
+  if (platform_.loop().stopping()) sharing_.News();
+  sharing_.Unlock();
+}
+
+void Stack::TurnLocked(Nanoseconds deadline) {
   bool any = Work();
   Nanoseconds now = Now();
   if (any || deadline == 0 || deadline <= now) {
@@ -145,21 +156,24 @@ void Stack::Turn(Nanoseconds deadline) {
     return;
   }
   for (Nanoseconds until = std::min(deadline, now + kSpin); Now() < until;) {
+    sharing_.Pass();
     if (Work()) return;
   }
   if (interface_->Arm()) {
     // A new connection needs its timer sooner than a quiet stack's: ask lwIP again.
     uint64_t sleep = sys_timeouts_sleeptime();
     Nanoseconds timer = std::min(next_timer_, now + sleep * kMillisecond);
-    platform_.loop().Wait(
-        std::max<Nanoseconds>(1, std::min({deadline, timer, mode_->next(), leases_->next()})));
+    sharing_.Wait(std::max<Nanoseconds>(1, std::min({deadline, timer, mode_->next(), leases_->next()})));
     next_timer_ = std::min(next_timer_, timer);
   }
   interface_->Disarm();
   Work();
 }
 
-void Stack::OnControl(const channel::ControlMessage& message) { leases_->OnReply(message); }
+void Stack::OnControl(const channel::ControlMessage& message) {
+  leases_->OnReply(message);
+  sharing_.News();
+}
 void Stack::OnRoom() { TcpFlow::MarkWaiting(); }
 
 void Stack::OnChannelEvent() {

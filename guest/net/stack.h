@@ -9,6 +9,7 @@
 #include "guest/net/lease_client.h"
 #include "guest/net/mode_switch.h"
 #include "guest/net/network_config.h"
+#include "guest/net/sharing.h"
 #include "guest/platform/platform.h"
 #include "guest/platform/statistics.h"
 
@@ -26,8 +27,9 @@ class Stack final : private InterfaceObserver, private channel::GuestEndObserver
   static void Stop();
 
   // Receives, runs timers, sends. If there was nothing to do, sleeps until there is or until `deadline` (a
-  // value of Now(); 0 does not sleep) and then does it.
+  // value of Now(); 0 does not sleep) and then does it. The loop's CPU only.
   void Turn(Nanoseconds deadline);
+  Sharing& sharing() { return sharing_; }
   Platform& platform() { return platform_; }
   Interface& interface() { return *interface_; }
   LeaseClient& leases() { return *leases_; }
@@ -35,12 +37,13 @@ class Stack final : private InterfaceObserver, private channel::GuestEndObserver
   bool shared() const { return interface_->config().shared; }
 
  private:
-  explicit Stack(Platform& platform) : platform_(platform) {}
+  explicit Stack(Platform& platform) : platform_(platform), sharing_(platform) {}
   ~Stack();
   Status Init();
   Status ReadConfig(NetworkConfig* config);
   Status PublishStatistics();
   bool Work();
+  void TurnLocked(Nanoseconds deadline);
   void Timers(Nanoseconds now);
   void OnControl(const channel::ControlMessage& message) override;
   void OnRoom() override;
@@ -48,6 +51,7 @@ class Stack final : private InterfaceObserver, private channel::GuestEndObserver
   void OnServerChanged(DomainId server, uint32_t epoch) override;
 
   Platform& platform_;
+  Sharing sharing_;
   Region* statistics_ = nullptr;
   StatisticsHeader* header_ = nullptr;
   channel::GuestEnd* end_ = nullptr;

@@ -1,9 +1,9 @@
 // What code inside a domain stands on: the domain-side half of the hypervisor.
 //
 // Implemented by guest/platform/process (a confined Linux process) and guest/platform/xen (bare metal).
-// Everything here is used from the domain's one loop thread unless said otherwise. Nothing here blocks but
-// Loop::Wait and Files, and nothing waits for the control domain: with the daemon dead, calls that need it
-// are kept and carried out when it is back. The domain's own state is always re-declared after a
+// Everything here is used from the domain's one loop thread unless said otherwise (cpus.h). Nothing here
+// blocks but Loop::Wait and Files, and nothing waits for the control domain: with the daemon dead, calls that
+// need it are kept and carried out when it is back. The domain's own state is always re-declared after a
 // reconnection.
 //
 // Ownership: objects returned as pointers belong to the platform and live until their Close()/Release() is
@@ -15,6 +15,7 @@
 #include <span>
 #include <string_view>
 
+#include "guest/platform/cpus.h"
 #include "guest/platform/result.h"
 
 namespace librettos {
@@ -52,6 +53,8 @@ class Loop {
   // Calls the handlers of all that is ready. If nothing is, sleeps until something is or until `deadline`
   // (a value of Now(); 0 polls). Returns after at most one round of handlers.
   virtual void Wait(Nanoseconds deadline) = 0;
+  // The sleep of Wait alone: calls nobody. What ended it is found by the next Wait.
+  virtual void Sleep(Nanoseconds deadline) = 0;
   // True once the control domain asked this domain to end in good order.
   virtual bool stopping() const = 0;
 
@@ -217,9 +220,13 @@ class Platform {
   // Forgets `observer`: pending Map and Bind calls of it will not be answered.
   virtual void Cancel(MapObserver* observer) = 0;
   virtual void Cancel(BindObserver* observer) = 0;
+  virtual Cpus& cpus() { return one_cpu_; }
 
  protected:
   ~Platform() = default;
+
+ private:
+  OneCpu one_cpu_;
 };
 
 // Written once per kind of domain (netserver/main.cc, guest/apps/main.cc); called by the platform's start-up

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "guest/sockets/call.h"
 #include "guest/sockets/table.h"
 
 namespace librettos::sockets {
@@ -9,6 +10,7 @@ namespace librettos::sockets {
 class EpollSet final : public Epoll {
  public:
   ~EpollSet() override {
+    Call call(Effect::kNone);
     while (all_) Epoll_Drop(all_);
   }
   Status Add(int socket, uint32_t events, uint64_t data) override;
@@ -77,6 +79,7 @@ Watch* EpollSet::Find(int socket) {
 }
 
 Status EpollSet::Add(int socket, uint32_t events, uint64_t data) {
+  Call call(Effect::kNone);
   SocketBase* base = Lookup(socket);
   if (!base) return Error::kNotFound;
   if (Find(socket)) return Error::kInUse;
@@ -91,6 +94,7 @@ Status EpollSet::Add(int socket, uint32_t events, uint64_t data) {
 }
 
 Status EpollSet::Modify(int socket, uint32_t events, uint64_t data) {
+  Call call(Effect::kNone);
   Watch* watch = Find(socket);
   if (!watch) return Error::kNotFound;
   watch->events = events;
@@ -101,6 +105,7 @@ Status EpollSet::Modify(int socket, uint32_t events, uint64_t data) {
 }
 
 Status EpollSet::Remove(int socket) {
+  Call call(Effect::kNone);
   Watch* watch = Find(socket);
   if (!watch) return Error::kNotFound;
   Epoll_Drop(watch);
@@ -121,14 +126,15 @@ size_t EpollSet::Collect(std::span<EpollEvent> out) {
 }
 
 size_t EpollSet::Wait(std::span<EpollEvent> out, Nanoseconds deadline) {
-  guest::Stack* stack = guest::Stack::instance();
+  Call call(Effect::kNone);
+  guest::Stack* stack = call.stack();
   if (!stack || out.empty()) return 0;
   // Also when something is ready, the stack must turn: an application may never find nothing.
-  stack->Turn(0);
+  if (!stack->sharing().shared()) stack->Turn(0);
   for (;;) {
     if (size_t count = Collect(out)) return count;
-    if (Now() >= deadline || Stopping()) return 0;
-    stack->Turn(deadline);
+    if (Now() >= deadline || stack->platform().loop().stopping()) return 0;
+    AwaitStack(*stack, deadline, Effect::kNone);
   }
 }
 

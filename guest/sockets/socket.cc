@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "guest/sockets/call.h"
 #include "guest/sockets/epoll.h"
 #include "lwip/err.h"
 
@@ -63,6 +64,7 @@ SocketBase::~SocketBase() {
 }
 
 void SocketBase::Notify(uint32_t events) {
+  if (guest::Stack* stack = guest::Stack::instance()) stack->sharing().News();
   for (Watch* watch = watches; watch; watch = watch->next_of_socket) Epoll_Notify(watch, events);
 }
 
@@ -82,7 +84,7 @@ Status SocketBase::Lease(uint8_t protocol, uint16_t* port) {
     }
     if (answer.error() != Error::kAgain) return answer.error();
     if (Now() >= deadline || stack->platform().loop().stopping()) break;
-    stack->Turn(deadline);
+    AwaitStack(*stack, deadline, Effect::kChanges);
   }
   stack->leases().Cancel(*request);
   return Error::kTimeout;

@@ -1,10 +1,10 @@
 // BSD sockets over the guest's own stack: the calls, names and error meanings of POSIX, as Result instead of
 // errno.
 //
-// Single-threaded, on the guest's loop. All calls are non-blocking (kAgain) but Bind and Connect on an
-// address that guests share, which may turn the loop for up to 2 s while the server decides about the port
-// lease. Poll and Epoll::Wait turn the stack: frames are received, timers run. An application is a loop
-// around one of them.
+// Single-threaded: one program uses them, on the guest's loop or, in RunProgram, on another CPU. All calls
+// are non-blocking (kAgain) but Bind and Connect on an address that guests share, which may turn the loop for
+// up to 2 s while the server decides about the port lease. Poll and Epoll::Wait turn the stack: frames are
+// received, timers run. An application is a loop around one of them.
 #pragma once
 
 #include <cstddef>
@@ -89,5 +89,16 @@ bool Stopping();
 // Brings the network up from the registry's configuration; called by guest/apps/main.cc before the
 // application.
 Status Start(Platform& platform);
+
+class Program {
+ public:
+  virtual int Run() = 0;
+
+ protected:
+  ~Program() = default;
+};
+// Runs `program` and returns what it does: on the second CPU, if the domain has one, beside the stack, which
+// then stays on the first. After Start, on the loop's CPU.
+int RunProgram(Program& program);
 
 }  // namespace librettos::sockets

@@ -182,7 +182,8 @@ absl::StatusOr<DomainId> ProcessHypervisor::Create(const DomainConfig& config) {
                        .hostname = flat.empty() ? absl::StrCat("domain-", id) : flat,
                        .log = absl::StrCat(options_.log_directory, "/", id, "-", flat, ".log"),
                        .uid = options_.uid_base + id,
-                       .control = control->get()};
+                       .control = control->get(),
+                       .cpus = config.vcpus != 0 ? config.vcpus : options_.cpus};
   DomainRecord record{.id = id, .kind = config.kind, .name = config.name};
   absl::StatusOr<Spawned> spawned = Spawn(plan, [&](pid_t pid) {
     const std::optional<uint64_t> start = StartTime(pid);

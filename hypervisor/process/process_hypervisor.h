@@ -39,6 +39,7 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
     // Domain n's root is host user and group uid_base + n. Above the ranges that systemd and subuid(5) hand
     // out.
     uid_t uid_base = 0x70000000;
+    uint32_t cpus = 1;  // Used when DomainConfig::vcpus is 0.
   };
   static constexpr off_t kMaxLogBytes = 16 << 20;
   static constexpr size_t kMaxEndedLogs = 100;

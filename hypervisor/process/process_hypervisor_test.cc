@@ -191,6 +191,10 @@ TEST_F(ProcessHypervisorTest, ConfinesTheDomain) {
 }
 
 // The probe has no sandbox of its own.
+TEST_F(ProcessHypervisorTest, TellsTheDomainHowManyCpusItHas) {
+  EXPECT_EQ(Report(CreateDomain({.name = "guests/web", .vcpus = 3}))["environment"], "LIBRETTOS_CPUS=3");
+}
+
 TEST_F(ProcessHypervisorTest, RefusesCallsOfAnImageThatDoesNotConfineItself) {
   const DomainId id = CreateDomain();
   auto report = Report(id);

@@ -114,7 +114,8 @@ absl::StatusOr<Spawned> Spawn(const SpawnPlan& plan, const std::function<absl::S
   std::vector<char*> arguments = {const_cast<char*>(plan.image.c_str())};
   for (const std::string& argument : plan.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
-  char* const environment[] = {nullptr};
+  std::string cpus = absl::StrCat(kCpusVariable, "=", plan.cpus);
+  char* const environment[] = {plan.cpus > 1 ? cpus.data() : nullptr, nullptr};
   const Confinement confinement{
       .image = image->get(),
       .log = log->get(),

@@ -22,6 +22,7 @@ struct SpawnPlan {
   std::string log;                     // File to append standard output and error to.
   uid_t uid = 0;                       // Host user and group that the domain's root is mapped to; not 0.
   int control = -1;                    // Listening socket, for kControlDescriptor.
+  uint32_t cpus = 1;                   // For kCpusVariable.
 };
 
 struct Spawned {

@@ -15,6 +15,8 @@ inline constexpr uint32_t kMaxValueBytes = 1024;
 
 // The descriptor number at which a new domain finds its listening control socket; the only one it is handed.
 inline constexpr int kControlDescriptor = 3;
+// Environment of a domain: how many CPUs it has; absent: one. Nothing else stands there.
+inline constexpr char kCpusVariable[] = "LIBRETTOS_CPUS";
 
 enum class WireType : uint16_t {
   // Daemon to domain.

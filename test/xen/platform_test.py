@@ -62,10 +62,10 @@ class PlatformTest(XenTestCase):
 
     def test_second_cpu(self):
         for kind in ("pvh", "hvm"):
-            self.assertEqual(Probe(self, f"two-{kind}", kind, vcpus=2).answer("cpu1"), "counting", kind)
+            self.assertEqual(Probe(self, f"two-{kind}", kind, vcpus=2).answer("cpu1"), "answering", kind)
 
     def test_a_cpu_that_is_not_there(self):
-        self.assertEqual(Probe(self, "one", "pvh").answer("cpu1"), "not-found")
+        self.assertEqual(Probe(self, "one", "pvh").answer("cpu1"), "invalid-argument")
 
     def test_files(self):
         sums = self.lab.dom0("cat files/a files/sub/b | od -An -v -tu1 -w1 | awk '{ s += $1 } END { print s }'").stdout

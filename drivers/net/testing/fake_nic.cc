@@ -5,14 +5,18 @@
 namespace librettos::fake {
 
 bool FakeNic::Poll() {
-  const bool room_again = was_full_ && room_ > 0;
-  if (!handler_ || (arrived_.empty() && !room_again)) return false;
-  was_full_ = was_full_ && !room_again;
+  {
+    std::lock_guard lock(sending_);
+    const bool room_again = was_full_ && room_ > 0;
+    if (!handler_ || (arrived_.empty() && !room_again)) return false;
+    was_full_ = was_full_ && !room_again;
+  }
   handler_->OnEvent();
   return true;
 }
 
 size_t FakeNic::Transmit(std::span<const OutFrame> frames) {
+  std::lock_guard lock(sending_);
   size_t taken = 0;
   for (const OutFrame& frame : frames) {
     if (room_ == 0) {

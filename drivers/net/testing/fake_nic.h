@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -29,13 +30,19 @@ class FakeNic final : public Nic {
   // ---- For the test.
   void SetFeatures(const NicFeatures& features) { features_ = features; }
   // How many more frames Transmit takes until more room is made.
-  void SetRoom(size_t frames) { room_ = frames; }
+  void SetRoom(size_t frames) {
+    std::lock_guard lock(sending_);
+    room_ = frames;
+  }
   void Inject(std::vector<std::byte> frame, const Offload& offload = {}) {
     arrived_.push_back({std::move(frame), offload});
   }
   bool promiscuous() const { return promiscuous_; }
   const std::vector<MacAddress>& groups() const { return groups_; }
   size_t waiting() const { return arrived_.size(); }
+  // Nobody's frames are taken while this lives: the senders stand still.
+  std::unique_lock<std::mutex> StopSending() { return std::unique_lock(sending_); }
+  // While nobody sends.
   std::vector<NicFrame>& sent() { return sent_; }
   // True if the handler was called.
   bool Poll();
@@ -46,6 +53,7 @@ class FakeNic final : public Nic {
   NicFeatures features() const override { return features_; }
   const NicCounters& counters() const override { return counters_; }
   size_t Transmit(std::span<const OutFrame> frames) override;
+  size_t Send(std::span<const OutFrame> frames) override { return Transmit(frames); }
   size_t Receive(std::span<InFrame> frames) override;
   void SetHandler(Handler* handler) override { handler_ = handler; }
   void SetPromiscuous(bool on) override { promiscuous_ = on; }
@@ -58,6 +66,7 @@ class FakeNic final : public Nic {
   uint32_t mtu_;
   NicFeatures features_{.checksum = true, .segmentation = true, .large_receive = true};
   NicCounters counters_;
+  std::mutex sending_;
   size_t room_ = SIZE_MAX;
   bool was_full_ = false;
   bool promiscuous_ = false;

@@ -1,4 +1,6 @@
 // How a NIC's driver calls, waits and ends; see nic_conformance.h.
+#include <thread>
+
 #include "drivers/net/testing/nic_conformance.h"
 
 namespace librettos::fake {
@@ -203,6 +205,44 @@ TEST_P(NicConformance, TakesPartOfABatchWhenFull) {
   EXPECT_EQ(nic_->counters().tx_frames, taken);
   bench_->SetHold(false);
   EXPECT_EQ(Sent(taken).size(), taken);
+}
+
+TEST_P(NicConformance, SendIsRefusedLikeTransmitAndCallsNobody) {
+  if (!bench_->can_hold()) GTEST_SKIP() << "the device cannot be held";
+  ASSERT_NO_FATAL_FAILURE(Open());
+  bench_->SetHold(true);
+  const Frame frame = PlainFrame(kPeer, 100, 1);
+  const Part part{frame.data(), 100};
+  const std::vector<OutFrame> batch(1000, OutFrame{{&part, 1}, 100, {}});
+  const size_t taken = nic_->Send(batch);
+  EXPECT_GT(taken, 0u);
+  EXPECT_LT(taken, batch.size());
+  CountingHandler handler;
+  nic_->SetHandler(&handler);
+  bench_->SetHold(false);
+  EXPECT_EQ(Sent(taken).size(), taken);
+  Settle();
+  EXPECT_EQ(handler.calls, 0);
+  nic_->SetHandler(nullptr);
+}
+
+// The threads of two CPUs: one sends, the loop's sends and receives.
+TEST_P(NicConformance, SendsFromAnotherCpuMeanwhile) {
+  constexpr uint32_t kFrames = 200;
+  ASSERT_NO_FATAL_FAILURE(Open());
+  const auto send_all = [&](uint8_t seed, bool beside) {
+    const Frame frame = PlainFrame(kPeer, 100, seed);
+    const Part part{frame.data(), 100};
+    const OutFrame out{{&part, 1}, 100, {}};
+    for (uint32_t i = 0; i < kFrames;) i += beside ? nic_->Send({&out, 1}) : nic_->Transmit({&out, 1});
+  };
+  std::thread other([&] { send_all(1, true); });
+  send_all(2, false);
+  for (int i = 0; i < 50; ++i) (void)ReceiveAll();
+  other.join();
+  EXPECT_EQ(nic_->counters().tx_frames, 2 * kFrames);
+  EXPECT_EQ(nic_->counters().tx_errors, 0u);
+  EXPECT_EQ(Sent(2 * kFrames).size(), 2 * kFrames);
 }
 
 // ---- The link

@@ -32,6 +32,7 @@ class Access final : public Nic {
   NicFeatures features() const override { return nic_->features(); }
   const NicCounters& counters() const override { return nic_->counters(); }
   size_t Transmit(std::span<const OutFrame> frames) override { return nic_->Transmit(frames); }
+  size_t Send(std::span<const OutFrame> frames) override { return nic_->Send(frames); }
   size_t Receive(std::span<InFrame> frames) override { return nic_->Receive(frames); }
   void SetHandler(Handler* handler) override { nic_->SetHandler(handler); }
   void SetPromiscuous(bool on) override { nic_->SetPromiscuous(on); }

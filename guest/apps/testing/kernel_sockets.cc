@@ -281,4 +281,6 @@ Status Start(Platform&) {
   return {};
 }
 
+int RunProgram(Program& program) { return program.Run(); }
+
 }  // namespace librettos::sockets

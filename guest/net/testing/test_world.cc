@@ -11,6 +11,7 @@ namespace librettos::guest {
 TestWorld::TestWorld(const Options& options) {
   fake::FreezeClock();
   fake::FakePlatform* guest = world_.AddDomain(kGuest);
+  guest->SetCpus(options.cpus);
   fake::FakePlatform* server = world_.AddDomain(kServer);
   world_.Write(Key("device/vif/0/mac"), "02:00:00:00:00:01");
   world_.Write(Key("device/vif/0/addresses"), "10.1.0.5/24 fd00::5/64");

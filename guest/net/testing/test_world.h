@@ -27,6 +27,7 @@ class TestWorld : private channel::ServerEndObserver, private MapObserver {
     std::string mtu = "1500";
     bool activate = true;
     uint32_t queue_pairs = 1;
+    unsigned cpus = 1;
   };
   TestWorld() : TestWorld(Options()) {}
   explicit TestWorld(const Options& options);

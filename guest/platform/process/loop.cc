@@ -1,7 +1,6 @@
 #include "guest/platform/process/loop.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <time.h>
 
 #include <algorithm>
@@ -55,6 +54,20 @@ void ProcessLoop::RunDeferred() {
   for (Handler* handler : round) handler->OnEvent();
 }
 
+int ProcessLoop::Await(std::span<epoll_event> events, Nanoseconds sleep) {
+  const timespec timeout = {static_cast<time_t>(sleep / kSecond), static_cast<long>(sleep % kSecond)};
+  return epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &timeout, nullptr);
+}
+
+void ProcessLoop::Sleep(Nanoseconds deadline) {
+  const Nanoseconds now = Now();
+  last_poll_ = 0;  // The next Wait looks.
+  if (!soon_.empty() || deadline <= now) return;
+  // All that is watched is level-triggered: it is told of again.
+  epoll_event event;
+  (void)Await({&event, 1}, std::min(deadline - now, kLongestSleep));
+}
+
 void ProcessLoop::Wait(Nanoseconds deadline) {
   const Nanoseconds now = Now();
   Nanoseconds sleep = 0;
@@ -67,8 +80,7 @@ void ProcessLoop::Wait(Nanoseconds deadline) {
   }
   last_poll_ = now;
   epoll_event events[kEventsPerRound];
-  const timespec timeout = {static_cast<time_t>(sleep / kSecond), static_cast<long>(sleep % kSecond)};
-  const int count = epoll_pwait2(epoll_.get(), events, kEventsPerRound, &timeout, nullptr);
+  const int count = Await(events, sleep);
   for (int i = 0; i < count; ++i) {
     const uint32_t descriptor = static_cast<uint32_t>(events[i].data.u64);
     const Entry& entry = entries_[descriptor];

@@ -4,6 +4,9 @@
 // kPollInterval, so that a turn of a busy loop costs no system call.
 #pragma once
 
+#include <sys/epoll.h>
+
+#include <span>
 #include <vector>
 
 #include "guest/platform/process/descriptor.h"
@@ -18,6 +21,7 @@ class ProcessLoop final : public Loop, public DescriptorLoop {
   ProcessLoop();  // Panics if the kernel has no epoll instance for us.
 
   void Wait(Nanoseconds deadline) override;
+  void Sleep(Nanoseconds deadline) override;
   bool stopping() const override { return stopping_; }
   Status Add(int descriptor, uint32_t events, Handler* handler) override;
   void Remove(int descriptor) override;
@@ -33,6 +37,7 @@ class ProcessLoop final : public Loop, public DescriptorLoop {
     uint32_t generation = 0;  // Tells a stale event of a reused descriptor number from a fresh one.
   };
   void RunDeferred();
+  int Await(std::span<epoll_event> events, Nanoseconds sleep);
 
   Descriptor epoll_;
   std::vector<Entry> entries_;  // By descriptor number.

@@ -1,9 +1,13 @@
 // Start of a process domain: takes over what the daemon handed it, gives up the rest, and runs DomainMain.
+#include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <charconv>
 
 #include "guest/platform/process/process_platform.h"
 #include "guest/platform/process/sandbox.h"
@@ -25,6 +29,14 @@ bool IsControlSocket(int fd) {
   return listening && type == SOCK_SEQPACKET;
 }
 
+// As the specification says; by kCpusVariable of wire.h.
+unsigned CpuCount() {
+  const std::string_view text = getenv(kCpusVariable) ? getenv(kCpusVariable) : "";
+  unsigned count = 1;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count;
+}
+
 int Main(int argc, char** argv) {
   if (!IsControlSocket(kControlDescriptor)) {
     Log("platform: descriptor 3 is not a listening control socket; this program is started by librettosd");
@@ -34,13 +46,16 @@ int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   // Sleeps end when they are to end, not 50 us later.
   prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+  // Threads of their own arenas would, to shrink them, read files that the sandbox forbids.
+  mallopt(M_ARENA_MAX, 1);
   // A console that nobody reads must not stop the loop.
   struct stat console;
   if (fstat(2, &console) == 0 && (S_ISFIFO(console.st_mode) || S_ISSOCK(console.st_mode))) {
     fcntl(2, F_SETFL, fcntl(2, F_GETFL) | O_NONBLOCK);
   }
 
-  ProcessPlatform platform(Descriptor(kControlDescriptor), kFiles, {argv + (argc > 0), argv + argc});
+  ProcessPlatform platform(Descriptor(kControlDescriptor), kFiles, {argv + (argc > 0), argv + argc},
+                           CpuCount());
   if (!InstallSandbox().ok()) {
     Log("platform: the kernel refuses the seccomp filter; nothing runs unconfined");
     return kBadStart;

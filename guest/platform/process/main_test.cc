@@ -19,6 +19,7 @@ pid_t Start(int control, const char* argument) {
   dup2(moved, kControlDescriptor);
   char* const arguments[] = {const_cast<char*>("probe"), const_cast<char*>("one"),
                              const_cast<char*>(argument), nullptr};
+  setenv(kCpusVariable, "2", 1);
   execv(probe_binary, arguments);
   _exit(126);
 }

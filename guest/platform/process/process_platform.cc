@@ -6,8 +6,9 @@
 namespace librettos::process {
 
 ProcessPlatform::ProcessPlatform(Descriptor control, const char* files,
-                                 std::vector<std::string_view> arguments)
+                                 std::vector<std::string_view> arguments, unsigned cpus)
     : arguments_(std::move(arguments)),
+      cpus_(loop_, cpus),
       control_(loop_, std::move(control), this),
       registry_(loop_, control_),
       devices_(loop_, control_),

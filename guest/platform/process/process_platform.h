@@ -10,6 +10,7 @@
 #include "guest/platform/process/files.h"
 #include "guest/platform/process/loop.h"
 #include "guest/platform/process/mapping.h"
+#include "guest/platform/process/process_cpus.h"
 #include "guest/platform/process/region.h"
 #include "guest/platform/process/registry.h"
 
@@ -18,8 +19,9 @@ namespace librettos::process {
 class ProcessPlatform final : public Platform, private ControlClient, private RegistryObserver {
  public:
   // `control`: the listening control socket. `files`: a directory, opened now. The texts behind `arguments`
-  // outlive the platform.
-  ProcessPlatform(Descriptor control, const char* files, std::vector<std::string_view> arguments);
+  // outlive the platform. `cpus`: see ProcessCpus.
+  ProcessPlatform(Descriptor control, const char* files, std::vector<std::string_view> arguments,
+                  unsigned cpus = 1);
   ~ProcessPlatform();
 
   // Sleeps until the first daemon has said who this domain is; false if that was not before `deadline`.
@@ -39,6 +41,7 @@ class ProcessPlatform final : public Platform, private ControlClient, private Re
   void Bind(DomainId owner, PortNumber port, BindObserver* observer) override;
   void Cancel(MapObserver* observer) override { mappings_.Cancel(observer); }
   void Cancel(BindObserver* observer) override { ports_.Cancel(observer); }
+  Cpus& cpus() override { return cpus_; }
 
  private:
   void OnConnected() override;
@@ -48,6 +51,7 @@ class ProcessPlatform final : public Platform, private ControlClient, private Re
 
   std::vector<std::string_view> arguments_;
   ProcessLoop loop_;
+  ProcessCpus cpus_;
   Control control_;
   ProcessRegistry registry_;
   ProcessDevices devices_;

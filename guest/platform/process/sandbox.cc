@@ -11,43 +11,16 @@ namespace {
 
 // Calls that take nothing dangerous on any of the domain's descriptors.
 constexpr int kAllowed[] = {
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    SCMP_SYS(readv),
-    SCMP_SYS(writev),
-    SCMP_SYS(pread64),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
-    SCMP_SYS(accept4),
-    SCMP_SYS(epoll_ctl),
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_pwait2),
-    SCMP_SYS(eventfd2),
-    SCMP_SYS(memfd_create),
-    SCMP_SYS(ftruncate),
-    SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
-    SCMP_SYS(openat2),
-    SCMP_SYS(getdents64),
-    SCMP_SYS(lseek),
-    SCMP_SYS(close),
-    SCMP_SYS(munmap),
-    SCMP_SYS(brk),
-    SCMP_SYS(madvise),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(futex),
-    SCMP_SYS(rseq),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
+    SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(readv),         SCMP_SYS(writev),
+    SCMP_SYS(pread64),      SCMP_SYS(recvmsg),        SCMP_SYS(sendmsg),       SCMP_SYS(recvfrom),
+    SCMP_SYS(sendto),       SCMP_SYS(accept4),        SCMP_SYS(epoll_ctl),     SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),  SCMP_SYS(epoll_pwait2),   SCMP_SYS(eventfd2),      SCMP_SYS(memfd_create),
+    SCMP_SYS(ftruncate),    SCMP_SYS(fstat),          SCMP_SYS(newfstatat),    SCMP_SYS(openat2),
+    SCMP_SYS(getdents64),   SCMP_SYS(lseek),          SCMP_SYS(close),         SCMP_SYS(munmap),
+    SCMP_SYS(brk),          SCMP_SYS(madvise),        SCMP_SYS(clock_gettime), SCMP_SYS(getrandom),
+    SCMP_SYS(futex),        SCMP_SYS(sched_yield),    SCMP_SYS(rseq),          SCMP_SYS(restart_syscall),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid),        SCMP_SYS(gettid),
+    SCMP_SYS(exit),         SCMP_SYS(exit_group),
 };
 
 // Not F_SETFL: a doorbell that is shared with a peer must stay non-blocking.
@@ -82,7 +55,8 @@ Status InstallSandbox() {
   if (!filter) return Error::kExhausted;
   // A binary search instead of a list: these checks are on the forwarding path.
   (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  const bool loaded = AllowAll(filter) && seccomp_load(filter) == 0;
+  const bool loaded = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 && AllowAll(filter) &&
+                      seccomp_load(filter) == 0;
   seccomp_release(filter);
   return loaded ? Status() : Status(Error::kUnsupported);
 }

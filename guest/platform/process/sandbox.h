@@ -9,7 +9,7 @@
 
 namespace librettos::process {
 
-// For the calling thread, for ever. Also sets no_new_privs.
+// For all threads of the process, for ever: there will be no others. Also sets no_new_privs.
 Status InstallSandbox();
 
 }  // namespace librettos::process

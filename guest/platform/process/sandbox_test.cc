@@ -2,12 +2,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <thread>
 
 #include "guest/platform/platform.h"
 
@@ -53,6 +57,30 @@ TEST(Sandbox, ForbiddenCallsKill) {
   EXPECT_KILLED(execl("/bin/true", "true", nullptr));
   EXPECT_KILLED(kill(1, 0));
   EXPECT_KILLED(getppid());
+}
+
+TEST(Sandbox, HoldsForThreadsThatRanBefore) {
+  std::atomic<bool> confined{false};
+  const pid_t child = fork();
+  if (child == 0) {
+    std::thread other([&] {
+      while (!confined.load()) Yield();
+      (void)getppid();
+      _exit(1);
+    });
+    if (!InstallSandbox().ok()) _exit(99);
+    confined.store(true);
+    other.join();
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) << status;
+}
+
+TEST(Sandbox, NoNewThreads) {
+  // What a libc asks for in a new thread.
+  EXPECT_KILLED(syscall(SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, 0));
+  EXPECT_KILLED(syscall(SYS_clone3, nullptr, 0));
 }
 
 TEST(Sandbox, NoExecutableMemory) {

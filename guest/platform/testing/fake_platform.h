@@ -1,6 +1,6 @@
 // An in-process world of several domains for unit tests: one registry, shared memory, doorbells and devices.
 //
-// Single-threaded (only EventPort::Signal may come from other threads). Nothing is delivered from within a
+// Single-threaded (only what cpus.h allows may come from other threads). Nothing is delivered from within a
 // call of the domain: observers and handlers are called by FakeWorld::RunUntilIdle or FakePlatform's
 // Loop::Wait, which never sleeps. The rules of the real thing hold: a Map by the wrong peer or too large is
 // refused, a domain that publishes outside its subtree is refused and counted.
@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "guest/platform/platform.h"
+#include "guest/platform/testing/fake_cpus.h"
 
 namespace librettos::fake {
 
@@ -104,6 +105,8 @@ class FakePlatform final : public Platform, private Loop, private Registry, priv
   void SetStopping(bool stopping) { stopping_ = stopping; }
   // Allocate fails with kExhausted while set.
   void SetOutOfMemory(bool out) { out_of_memory_ = out; }
+  // Further CPUs are threads. Before the domain runs.
+  void SetCpus(unsigned count) { cpus_ = std::make_unique<FakeCpus>(count); }
   // Calls what is ready, once each; true if anything was.
   bool Turn();
   // How often handlers were called because the peer signalled.
@@ -124,6 +127,7 @@ class FakePlatform final : public Platform, private Loop, private Registry, priv
   void Bind(DomainId owner, PortNumber port, BindObserver* observer) override;
   void Cancel(MapObserver* observer) override;
   void Cancel(BindObserver* observer) override;
+  Cpus& cpus() override { return *cpus_; }
 
  private:
   friend class FakeWorld;
@@ -150,6 +154,7 @@ class FakePlatform final : public Platform, private Loop, private Registry, priv
   };
 
   void Wait(Nanoseconds deadline) override;
+  void Sleep(Nanoseconds) override {}
   bool stopping() const override;
   Status Publish(std::string_view path, std::string_view value) override;
   void Remove(std::string_view path) override;
@@ -192,6 +197,7 @@ class FakePlatform final : public Platform, private Loop, private Registry, priv
   std::vector<Device> held_;
   std::vector<Device> untold_;
   DeviceObserver* device_observer_ = nullptr;
+  std::unique_ptr<FakeCpus> cpus_ = std::make_unique<FakeCpus>(1);
 };
 
 }  // namespace librettos::fake

@@ -156,6 +156,11 @@ Status StartCpu(unsigned number, void (*entry)(void*), void* argument) {
 
 }  // namespace librettos::xen
 
+void librettos::Yield() {
+  if (librettos::xen::starter.yield) return librettos::xen::starter.yield();
+  librettos::xen::Pause();
+}
+
 void CpuMain(librettos::xen::Cpu* cpu) {
   librettos::xen::EnterCpu(*cpu);
   cpu->entry(cpu->argument);

@@ -67,6 +67,8 @@ struct CpuStarter {
   // Makes CPU `cpu` run from `context` (Xen: VCPUOP_initialise with a 64-bit vcpu_hvm_context, then
   // VCPUOP_up).
   Status (*start)(unsigned cpu, const CpuContext& context) = nullptr;
+  // Lets whoever else waits for the processor have it: what Yield() does.
+  void (*yield)() = nullptr;
 };
 void SetCpuStarter(const CpuStarter& starter);
 

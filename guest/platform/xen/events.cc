@@ -64,6 +64,13 @@ Result<evtchn_port_t> Events::BindVirq(uint32_t virq) {
   return Checked(result, bind.port);
 }
 
+Result<evtchn_port_t> Events::BindIpi(unsigned cpu) {
+  evtchn_bind_ipi_t bind = {};
+  bind.vcpu = cpu;
+  const long result = EventChannelOp(EVTCHNOP_bind_ipi, &bind);
+  return Checked(result, bind.port);
+}
+
 Result<evtchn_port_t> Events::AllocateUnbound(DomainId peer) {
   if (peer >= DOMID_FIRST_RESERVED) return Error::kInvalidArgument;
   evtchn_alloc_unbound_t allocate = {};

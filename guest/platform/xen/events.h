@@ -1,7 +1,8 @@
 // Event channels (xen/include/public/event_channel.h), in Xen's two-level form: 4096 ports.
 //
 // Interrupts are off but while the loop sleeps, and then only end its sleep: what has happened is read from
-// the shared page by Dispatch(). All ports are bound to the first CPU. Loop thread only, but for Send.
+// the shared page by Dispatch(). All ports with a handler are the first CPU's. Loop thread only, but for Send
+// and Await.
 #pragma once
 
 #include <array>
@@ -19,6 +20,8 @@ class Events {
   void Init();
 
   Result<evtchn_port_t> BindVirq(uint32_t virq);
+  // A port of CPU `cpu` that Send signals. kNotFound: the domain has no such CPU.
+  Result<evtchn_port_t> BindIpi(unsigned cpu);
   Result<evtchn_port_t> AllocateUnbound(DomainId peer);
   Result<evtchn_port_t> BindInterdomain(DomainId owner, evtchn_port_t port);
   Result<evtchn_port_t> BindPirq(uint32_t pirq);
@@ -38,9 +41,9 @@ class Events {
   // Calls the handlers of all ports that were signalled, each once. True: any.
   bool Dispatch();
 
-  // Sleeps until `port`, which has no handler, is signalled, or until `deadline`. For the domain's start and
-  // for Files.
-  void Await(evtchn_port_t port, Nanoseconds deadline);
+  // Sleeps until `port`, which has no handler, is signalled, or until `deadline`. For the domain's start, for
+  // Files, and for further CPUs. Any CPU.
+  static void Await(evtchn_port_t port, Nanoseconds deadline);
 
  private:
   std::array<Handler*, kPorts> handlers_{};

@@ -38,8 +38,7 @@ void XenLoop::RunDeferred() {
 }
 
 void XenLoop::Wait(Nanoseconds deadline) {
-  if (polled_) deadline = std::min(deadline, next_poll_);
-  if (soon_.empty() && deadline != 0) Sleep(deadline);
+  Sleep(deadline);
   events_.Dispatch();
   RunDeferred();
   if (polled_ && Now() >= next_poll_) {
@@ -49,6 +48,8 @@ void XenLoop::Wait(Nanoseconds deadline) {
 }
 
 void XenLoop::Sleep(Nanoseconds deadline) {
+  if (!soon_.empty() || deadline == 0) return;
+  if (polled_) deadline = std::min(deadline, next_poll_);
   while (!events_.pending()) {
     const Nanoseconds now = Now();
     if (now >= deadline) return;

@@ -17,6 +17,7 @@ class XenLoop final : public Loop, private Handler {
   void Start();
 
   void Wait(Nanoseconds deadline) override;
+  void Sleep(Nanoseconds deadline) override;
   bool stopping() const override { return stopping_; }
 
   // Calls `handler` once at the end of this round, or in the next Wait, which then does not sleep.
@@ -28,7 +29,6 @@ class XenLoop final : public Loop, private Handler {
 
  private:
   void OnEvent() override { armed_ = 0; }  // The timer's: it only ends a sleep.
-  void Sleep(Nanoseconds deadline);
   void RunDeferred();
 
   Events& events_;

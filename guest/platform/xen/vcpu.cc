@@ -34,6 +34,8 @@ Status Start(unsigned cpu, const CpuContext& context) {
 
 }  // namespace
 
-void InitCpuStarter() { SetCpuStarter({.start = &Start}); }
+void InitCpuStarter() {
+  SetCpuStarter({.start = &Start, .yield = [] { SchedOp(SCHEDOP_yield, nullptr); }});
+}
 
 }  // namespace librettos::xen

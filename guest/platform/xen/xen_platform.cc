@@ -17,6 +17,7 @@ constexpr Nanoseconds kSecond = 1000000000;
 XenPlatform::XenPlatform() {
   events_.Init();
   loop_.Start();
+  cpus_.Init();
   grants_.Init();
   ReadIdentity();
   OpenFiles();

@@ -13,6 +13,7 @@
 #include "guest/platform/xen/loop.h"
 #include "guest/platform/xen/region.h"
 #include "guest/platform/xen/ustar.h"
+#include "guest/platform/xen/xen_cpus.h"
 #include "guest/platform/xen/xenbus.h"
 
 namespace librettos::xen {
@@ -40,6 +41,7 @@ class XenPlatform final : public Platform, private RegistryObserver {
   void Bind(DomainId owner, PortNumber port, BindObserver* observer) override;
   void Cancel(MapObserver*) override {}
   void Cancel(BindObserver*) override {}
+  Cpus& cpus() override { return cpus_; }
 
  private:
   void ReadIdentity();
@@ -49,6 +51,7 @@ class XenPlatform final : public Platform, private RegistryObserver {
 
   Events events_;
   XenLoop loop_{events_};
+  XenCpus cpus_{events_};
   Xenbus xenbus_{events_, loop_};
   GrantTable grants_;
   Regions regions_{grants_};

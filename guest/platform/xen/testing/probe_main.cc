@@ -2,7 +2,7 @@
 // data/probe; test/xen drives it as domain 0.
 //
 //   asked                                  answered
-//   (nothing)                              up, sleep <ms>, cpu1 <counting or error>, files <count> <bytes>
+//   (nothing)                              up, sleep <ms>, cpu1 <answering or error>, files <count> <bytes>
 //   <sum> echo/<key> <value>                     echo "<key> <value>", or "<key> gone" peer <domain> offer
 //   "<grant> <port> <bytes>": memory with a pattern, and a doorbell map "<domain> <grant> <port> <bytes>"
 //   mapped "ok" or why not; rung "<round trips> <ns each>" unmap; revoke                          unmapped;
@@ -16,7 +16,6 @@
 
 #include "guest/platform/pci.h"
 #include "guest/platform/platform.h"
-#include "guest/platform/xen/cpu.h"
 
 namespace librettos {
 namespace {
@@ -25,14 +24,24 @@ constexpr size_t kBytes = size_t{5} << 20;  // More pages than one directory pag
 constexpr int kRoundTrips = 1000;
 constexpr Nanoseconds kMillisecond = 1000000;
 
-std::atomic<uint64_t> counted{0};
+// On the second CPU: answers each wake by one.
+class Second final : public Work {
+ public:
+  static constexpr uint32_t kRounds = 100;
 
-constexpr uint64_t kCounts = 1000000;
-
-void Count(void*) {
-  while (counted.fetch_add(1, std::memory_order_relaxed) < kCounts) {
+  explicit Second(Cpus& cpus) : cpus_(cpus) {}
+  void Run() override {
+    for (uint32_t round = 1; round <= kRounds; ++round) {
+      while (asked.load() < round) cpus_.Sleep(1, Now() + 10000 * kMillisecond);
+      answered.store(round);
+      cpus_.Wake(0);
+    }
   }
-}
+  std::atomic<uint32_t> asked{0}, answered{0};
+
+ private:
+  Cpus& cpus_;
+};
 
 uint64_t PatternAt(size_t word) { return word * 0x9e3779b97f4a7c15; }
 
@@ -87,12 +96,15 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
   }
 
   void TryCpu() {
-    const Status started = xen::StartCpu(1, &Count, nullptr);
+    const Status started = platform_.cpus().Start(1, &second_);
     if (!started.ok()) return Answer("cpu1", ToString(started.error()));
-    const Nanoseconds deadline = Now() + 10000 * kMillisecond;
-    while (counted.load(std::memory_order_relaxed) < 1000 && Now() < deadline)
-      platform_.loop().Wait(Now() + 1);
-    Answer("cpu1", counted.load(std::memory_order_relaxed) < 1000 ? "silent" : "counting");
+    const Nanoseconds deadline = Now() + 20000 * kMillisecond;
+    for (uint32_t round = 1; round <= Second::kRounds && Now() < deadline; ++round) {
+      second_.asked.store(round);
+      platform_.cpus().Wake(1);
+      while (second_.answered.load() < round && Now() < deadline) platform_.loop().Wait(deadline);
+    }
+    Answer("cpu1", second_.answered.load() < Second::kRounds ? "silent" : "answering");
   }
 
   void TryFiles() {
@@ -250,6 +262,7 @@ class Probe final : RegistryObserver, MapObserver, BindObserver, DeviceObserver,
   };
 
   Platform& platform_;
+  Second second_{platform_.cpus()};
   const std::string base_;
   uint64_t files_ = 0, bytes_ = 0, sum_ = 0;
   Region* region_ = nullptr;
