@@ -51,6 +51,7 @@ void Forwarder::Discard(Nic& nic, uint32_t frames) {
 void Forwarder::Attach(Guest& guest, Nanoseconds now) {
   guest.queue_pairs = guest.end->geometry().queue_pairs;
   guest.active = true;
+  if (std::exchange(guest.rest_until, 0)) guest.end->ListenToSignals(true);
   for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
     Pair& pair = guest.pairs[i];
     pair.replay_entries = guest.end->transmit(i).Pending();
@@ -71,14 +72,56 @@ void Forwarder::Detach(Guest& guest) {
   Set(guest.row, Counter::k_leases, 0);
 }
 
-void Forwarder::Wake(Guest& guest) {
+void Forwarder::Wake(Guest& guest, Nanoseconds now) {
   Count(guest.row, Counter::k_events_received);
-  if (!Usable(guest)) return;
+  if (!Usable(guest) || guest.rest_until) return;
+  // Of several pairs that were polled because of one doorbell each had one.
+  bool idle = guest.answered == 0;
+  if (!idle) --guest.answered;
   for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
+    if (guest.pairs[i].state == PairState::kWaitingRoom || guest.end->transmit(i).Pending()) idle = false;
     if (guest.pairs[i].state == PairState::kArmed) guest.end->transmit(i).DisarmEvent();
     if (guest.pairs[i].state == PairState::kWaitingRoom) guest.end->receive(i).DisarmEvent();
     guest.pairs[i].busy_at = 0;  // Of the pairs, probably only one has something.
     MakeHot(guest.pairs[i]);
+  }
+  if (!idle) return;
+  guest.allowance.Waste(Allowance::kIdleBellCost, now);
+  if (guest.allowance.Rest(now)) Rest(guest, now);
+}
+
+void Forwarder::Rest(Guest& guest, Nanoseconds now) {
+  Count(guest.row, Counter::k_rests);
+  guest.rest_until = now + guest.allowance.Rest(now);
+  rests_until_ = std::min(rests_until_, guest.rest_until);
+  guest.end->ListenToSignals(false);
+  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
+    Pair& pair = guest.pairs[i];
+    if (pair.state == PairState::kArmed) guest.end->transmit(i).DisarmEvent();
+    if (pair.state == PairState::kArmed || pair.state == PairState::kHot) pair.state = PairState::kResting;
+  }
+}
+
+void Forwarder::EndRests(Nanoseconds now) {
+  rests_until_ = kNever;
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    Guest* guest = guests_.at(slot);
+    if (!guest || !guest->rest_until) continue;
+    if (guest->rest_until > now) {
+      rests_until_ = std::min(rests_until_, guest->rest_until);
+      continue;
+    }
+    guest->rest_until = 0;
+    if (!Usable(*guest)) continue;
+    guest->end->ListenToSignals(true);
+    for (uint32_t i = 0; i < guest->queue_pairs; ++i) {
+      Pair& pair = guest->pairs[i];
+      // Room may have been signalled meanwhile.
+      if (pair.state == PairState::kWaitingRoom) guest->end->receive(i).DisarmEvent();
+      if (pair.state != PairState::kResting && pair.state != PairState::kWaitingRoom) continue;
+      pair.busy_at = 0;
+      MakeHot(pair);
+    }
   }
 }
 
@@ -134,6 +177,7 @@ bool Forwarder::Turn(Nanoseconds now) {
   }
   if (nic_ready_) nic_busy_at_ = now;
   nic_ready_ = false;
+  if (now >= rests_until_) EndRests(now);
   bool worked = TurnNic(now);
   if (uint32_t count = hot_count_) {
     uint32_t start = turn_++ % count;
@@ -220,6 +264,10 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
     pair.state = PairState::kDetached;
     return false;
   }
+  if (guest.rest_until) {
+    pair.state = PairState::kResting;
+    return false;
+  }
   channel::Consumer<>& ring = guest.end->transmit(pair.index);
   bool worked = false;
   uint32_t cost = 0, bytes = 0;
@@ -256,6 +304,8 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
   }
   if (worked) {
     pair.busy_at = now;
+    guest.answered = std::min(guest.answered + 1, guest.queue_pairs);
+    if (guest.allowance.Rest(now)) Rest(guest, now);
   } else if (now - pair.busy_at >= kPollTime && ring.ArmEvent()) {
     pair.state = PairState::kArmed;
   }
@@ -306,6 +356,10 @@ Verdict Forwarder::Judge(Guest& guest, Slot& slot, Nanoseconds now) {
   if (fate != Fate::kForwarded) return {.fate = fate};
   if (!OffloadFits(slot.packet, received.offload)) return {.fate = Fate::k_malformed};
   Verdict verdict = demultiplexer_.FromGuest(slot.packet, guest, now);
+  if ((verdict.local == Local::kFlood || verdict.local == Local::kAllShared) &&
+      !guest.allowance.Flood(guests_.count(), now)) {
+    return {.fate = Fate::k_flood_limited};
+  }
   if (verdict.wire) {
     fate = FitsWire(slot.frame);
     if (fate != Fate::kForwarded) return {.fate = fate};
@@ -366,6 +420,7 @@ bool Forwarder::Flush(Guest& guest, uint32_t upto) {
   for (uint32_t i = done_; i < done; ++i) {
     if (slots_[i].fate != Fate::kForwarded) {
       Drop(guest.row, slots_[i].fate);
+      guest.allowance.Waste(Allowance::kDropCost, now_);
       continue;
     }
     ++frames;
@@ -411,7 +466,11 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
       }
       ControlMessage reply;
       leases_.Request(guest, message, message.port ? 0 : NextRandom(), reply);
-      if (reply.status) Count(guest.row, Counter::k_lease_refusals);
+      guest.allowance.Lease(now_);
+      if (reply.status) {
+        Count(guest.row, Counter::k_lease_refusals);
+        guest.allowance.Waste(Allowance::kRefusalCost, now_);
+      }
       (void)delivery_.PutControl(pair, reply);  // There is room: only this side takes it.
       break;
     }

@@ -25,6 +25,7 @@ class Forwarder final {
   static constexpr uint32_t kByteBudget = 256 * 1024;
   static constexpr Nanoseconds kPollTime =
       30'000;  // How long a silent pair or NIC is polled before it is armed.
+  static constexpr Nanoseconds kNever = ~Nanoseconds{0};
   static constexpr Nanoseconds kNicRetry = 20'000;  // While others keep the loop from sleeping.
 
   Forwarder(GuestTable& guests, LeaseTable& leases, StatisticsRow* totals);
@@ -39,15 +40,17 @@ class Forwarder final {
   // Forgets the guest; its leases are released. Harmless if it is not attached.
   void Detach(Guest& guest);
   // The guest signalled.
-  void Wake(Guest& guest);
+  void Wake(Guest& guest, Nanoseconds now);
   void NicReady() { nic_ready_ = true; }
   // While set, lease requests wait in their rings.
   void HoldLeases(bool hold) { hold_leases_ = hold; }
 
   // True: something was done.
   bool Turn(Nanoseconds now);
-  // Nothing is polled any more: all that can happen next rings.
+  // Nothing is polled any more: all that can happen next rings, or comes with RestsUntil.
   bool CanSleep(Nanoseconds now) const { return hot_count_ == 0 && now - nic_busy_at_ >= kPollTime; }
+  // When the first guest that rests is looked at again; the end of time if none does.
+  Nanoseconds RestsUntil() const { return rests_until_; }
   // Publishes what was delivered. Turn does so by itself.
   Delivery& delivery() { return delivery_; }
 
@@ -77,6 +80,9 @@ class Forwarder final {
   void MakeWait(Pair& pair, PairState state);
   void Retry(PairState state);
   void Compact();
+  // Leaves the guest alone for as long as it owes something.
+  void Rest(Guest& guest, Nanoseconds now);
+  void EndRests(Nanoseconds now);
   void Drop(StatisticsRow* row, Fate fate) { Count(row, ToCounter(fate)); }
 
   GuestTable& guests_;
@@ -93,6 +99,7 @@ class Forwarder final {
   Nanoseconds nic_busy_at_ = 0;
   Nanoseconds nic_retry_at_ = 0;
   Nanoseconds expire_at_ = 0;
+  Nanoseconds rests_until_ = kNever;
   uint32_t turn_ = 0;
   uint32_t done_ = 0;        // Of the batch.
   uint32_t wire_count_ = 0;  // Queued for the wire.

@@ -12,6 +12,7 @@
 #include "guest/platform/platform.h"
 #include "guest/platform/statistics.h"
 #include "netserver/address.h"
+#include "netserver/allowance.h"
 #include "netserver/counters.h"
 
 namespace librettos::netserver {
@@ -37,6 +38,7 @@ enum class PairState : uint8_t {
   kWaitingNic,      // Its oldest frame goes to the wire, and the NIC is full.
   kWaitingRoom,     // Its oldest entry is a request, and there is no room for the reply.
   kWaitingReclaim,  // Its oldest entry is a lease request, and former holders come first.
+  kResting,         // Its guest wastes the server's time (allowance.h).
 };
 
 struct Pair {
@@ -64,6 +66,9 @@ struct Guest {
   // A hint only: the lease table says whether it still holds.
   std::array<uint16_t, channel::kMaxLeases> asked{};
   StatisticsRow* row = nullptr;
+  Allowance allowance;
+  Nanoseconds rest_until = 0;  // Of its pairs in kResting.
+  uint32_t answered = 0;       // Doorbells that there was a reason for, and that were not heard yet.
   std::array<Pair, channel::kMaxQueuePairs> pairs;
 
   bool shared() const { return identity.shared; }

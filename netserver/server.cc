@@ -169,7 +169,7 @@ void Server::OnConnected(channel::ServerEnd* end) {
 }
 
 void Server::OnChannelEvent(channel::ServerEnd* end) {
-  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) forwarder_->Wake(*guest);
+  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) forwarder_->Wake(*guest, Now());
 }
 
 void Server::OnEvent() { forwarder_->NicReady(); }
@@ -372,6 +372,7 @@ void Server::Step() {
     Nanoseconds until = now + kMaxSleep;
     if (forwards && announcer_.pending()) until = now + kAnnounceRetry;
     if (forwards && reclaim_until_ > now) until = std::min(until, reclaim_until_);
+    if (forwards) until = std::min(until, forwarder_->RestsUntil());
     platform_.loop().Wait(noted_ ? 0 : until);
     control_at_ = now;
     return;
