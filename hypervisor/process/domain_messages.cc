@@ -173,6 +173,7 @@ void ProcessHypervisor::OnDeclared(Domain& domain) {
   grants_.EndDeclaration(id);
   for (const std::string& nic : nics_.EndDeclaration(id)) domain.connection->Send(nics_.DeviceMessage(nic));
   AnswerParked(std::exchange(domain.parked, {}));
+  WatchLife(domain);
   TellOfKeysWhenComplete();
   if (observer_ != nullptr) observer_->OnDomainConnected(id);
 }
