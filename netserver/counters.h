@@ -17,21 +17,23 @@
   X(too_long, 23)            /* Longer than the receiver can take. */                       \
   X(fragment_unmatched, 24)  /* A fragment whose first was not seen in time. */             \
   X(unsupported, 25)         /* A protocol that cannot be forwarded to a shared address. */ \
-  X(no_nic, 26)              /* The server has no NIC now. */
+  X(no_nic, 26)              /* The server has no NIC now. */                               \
+  X(flood_limited, 27)       /* More frames to everybody than a guest may send. */
 
-#define LIBRETTOS_SERVER_COUNTERS(X)                                                 \
-  X(rx_frames, 0) /* Towards the guest (row 0: from the NIC). */                     \
-  X(rx_bytes, 1)                                                                     \
-  X(tx_frames, 2) /* From the guest (row 0: to the NIC). */                          \
-  X(tx_bytes, 3)                                                                     \
-  X(events_sent, 4) /* Doorbells rung. */                                            \
-  X(events_received, 5)                                                              \
-  X(local_frames, 6) /* Guest to guest. */                                           \
-  X(leases, 7)       /* Held now. */                                                 \
-  X(violation, 8)    /* channel::Violation that closed it, else 0. */                \
-  X(epoch, 9)        /* Row 0: of the last activation. */                            \
-  X(lease_refusals, 10)                                                              \
-  X(replayed_frames, 11) /* Found unconsumed in the transmit rings at activation. */ \
+#define LIBRETTOS_SERVER_COUNTERS(X)                                                       \
+  X(rx_frames, 0) /* Towards the guest (row 0: from the NIC). */                           \
+  X(rx_bytes, 1)                                                                           \
+  X(tx_frames, 2) /* From the guest (row 0: to the NIC). */                                \
+  X(tx_bytes, 3)                                                                           \
+  X(events_sent, 4) /* Doorbells rung. */                                                  \
+  X(events_received, 5)                                                                    \
+  X(local_frames, 6) /* Guest to guest. */                                                 \
+  X(leases, 7)       /* Held now. */                                                       \
+  X(violation, 8)    /* channel::Violation that closed it, else 0. */                      \
+  X(epoch, 9)        /* Row 0: of the last activation. */                                  \
+  X(lease_refusals, 10)                                                                    \
+  X(replayed_frames, 11) /* Found unconsumed in the transmit rings at activation. */       \
+  X(rests, 12)           /* Times that it was left alone for wasting the server's time. */ \
   LIBRETTOS_DROP_REASONS(X)
 
 namespace librettos::netserver {

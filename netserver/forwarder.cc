@@ -85,6 +85,80 @@ void Forwarder::Wake(Pair& pair) {
   MakeHot(pair);
 }
 
+void Forwarder::Wake(Guest& guest, Nanoseconds now) {
+  if (!Usable(guest)) return;
+  // Of several pairs that were polled because of one doorbell each had one. With several loops nobody can
+  // tell in one place whether there was a reason.
+  bool idle = !sharing_.several() && guest.answered == 0;
+  if (guest.answered) --guest.answered;
+  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
+    Pair& pair = guest.pairs[i];
+    if (pair.loop != loop_) continue;
+    if (pair.state == PairState::kWaitingRoom || guest.end->transmit(i).Pending()) idle = false;
+    Wake(pair);
+  }
+  if (!idle) return;
+  Waste(guest, Allowance::kIdleBellCost, now);
+  if (Owes(guest, now)) Rest(guest, now);
+}
+
+void Forwarder::Waste(Guest& guest, uint32_t cost, Nanoseconds now) {
+  SpinLockHolder holder(guest.allowance_lock, sharing_.several());
+  guest.allowance.Waste(cost, now);
+}
+
+Nanoseconds Forwarder::Owes(Guest& guest, Nanoseconds now) {
+  SpinLockHolder holder(guest.allowance_lock, sharing_.several());
+  return guest.allowance.Rest(now);
+}
+
+// Other loops with pairs of the guest see it when they come to those.
+void Forwarder::Rest(Guest& guest, Nanoseconds now) {
+  Count(guest.row, Counter::k_rests);
+  guest.rest_until.store(now + Owes(guest, now), std::memory_order_relaxed);
+  // Only the domain's own loop can stop to listen; with others a doorbell is heard and not looked into.
+  if (!sharing_.several()) guest.end->ListenToSignals(false);
+  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
+    Pair& pair = guest.pairs[i];
+    if (pair.loop != loop_) continue;
+    if (pair.state == PairState::kArmed) guest.end->transmit(i).DisarmEvent();
+    if (pair.state == PairState::kArmed || pair.state == PairState::kHot) LetRest(pair);
+  }
+  rests_until_ = std::min(rests_until_, guest.rest_until.load(std::memory_order_relaxed));
+}
+
+void Forwarder::LetRest(Pair& pair) {
+  pair.state = PairState::kResting;
+  rests_until_ = std::min(rests_until_, pair.guest->rest_until.load(std::memory_order_relaxed));
+}
+
+void Forwarder::EndRests(Nanoseconds now) {
+  rests_until_ = kNever;
+  for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
+    Guest* guest = guests_.at(slot);
+    if (!guest) continue;
+    const Nanoseconds until = guest->rest_until.load(std::memory_order_relaxed);
+    if (!until || !Usable(*guest)) continue;
+    if (until > now) {
+      rests_until_ = std::min(rests_until_, until);
+      continue;
+    }
+    if (!sharing_.several()) {
+      guest->rest_until.store(0, std::memory_order_relaxed);
+      guest->end->ListenToSignals(true);
+    }
+    for (uint32_t i = 0; i < guest->queue_pairs; ++i) {
+      Pair& pair = guest->pairs[i];
+      if (pair.loop != loop_) continue;
+      // Room may have been signalled meanwhile.
+      if (pair.state == PairState::kWaitingRoom) guest->end->receive(i).DisarmEvent();
+      if (pair.state != PairState::kResting && pair.state != PairState::kWaitingRoom) continue;
+      pair.busy_at = 0;
+      MakeHot(pair);
+    }
+  }
+}
+
 void Forwarder::MakeHot(Pair& pair) {
   pair.state = PairState::kHot;
   if (pair.hot) return;
@@ -140,6 +214,7 @@ bool Forwarder::Turn(Nanoseconds now) {
   }
   if (nic_ready_) nic_busy_at_ = now;
   nic_ready_ = false;
+  if (now >= rests_until_) EndRests(now);
   bool worked = loop_ == 0 && TurnNic(now);
   if (uint32_t count = hot_count_) {
     uint32_t start = turn_++ % count;
@@ -226,6 +301,10 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
     pair.state = PairState::kDetached;
     return false;
   }
+  if (guest.rest_until.load(std::memory_order_relaxed) > now) {
+    LetRest(pair);
+    return false;
+  }
   channel::Consumer<>& ring = guest.end->transmit(pair.index);
   bool worked = false;
   uint32_t cost = 0, bytes = 0;
@@ -262,6 +341,8 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
   }
   if (worked) {
     pair.busy_at = now;
+    if (!sharing_.several()) guest.answered = std::min(guest.answered + 1, guest.queue_pairs);
+    if (Owes(guest, now)) Rest(guest, now);
   } else if (now - pair.busy_at >= kPollTime && ring.ArmEvent()) {
     pair.state = PairState::kArmed;
   }
@@ -312,6 +393,10 @@ Verdict Forwarder::Judge(Guest& guest, Slot& slot, Nanoseconds now) {
   if (fate != Fate::kForwarded) return {.fate = fate};
   if (!OffloadFits(slot.packet, received.offload)) return {.fate = Fate::k_malformed};
   Verdict verdict = demultiplexer_.FromGuest(slot.packet, guest, now);
+  if (verdict.local == Local::kFlood || verdict.local == Local::kAllShared) {
+    SpinLockHolder holder(guest.allowance_lock, sharing_.several());
+    if (!guest.allowance.Flood(guests_.count(), now)) return {.fate = Fate::k_flood_limited};
+  }
   if (verdict.wire) {
     fate = FitsWire(slot.frame);
     if (fate != Fate::kForwarded) return {.fate = fate};
@@ -372,6 +457,7 @@ bool Forwarder::Flush(Guest& guest, uint32_t upto) {
   for (uint32_t i = done_; i < done; ++i) {
     if (slots_[i].fate != Fate::kForwarded) {
       Drop(guest.row, slots_[i].fate);
+      Waste(guest, Allowance::kDropCost, now_);
       continue;
     }
     ++frames;
@@ -425,7 +511,14 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
       }
       // Another loop may have taken the room: the request stays, and is granted the same again.
       if (delivery_.PutControl(pair, reply).error() == Error::kAgain) return Control::kWait;
-      if (reply.status) Count(guest.row, Counter::k_lease_refusals);
+      {
+        SpinLockHolder holder(guest.allowance_lock, sharing_.several());
+        guest.allowance.Lease(now_);
+      }
+      if (reply.status) {
+        Count(guest.row, Counter::k_lease_refusals);
+        Waste(guest, Allowance::kRefusalCost, now_);
+      }
       break;
     }
     case ControlType::kLeaseRelease: {

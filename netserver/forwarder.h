@@ -27,6 +27,7 @@ class Forwarder final {
   static constexpr uint32_t kByteBudget = 256 * 1024;
   static constexpr Nanoseconds kPollTime =
       30'000;  // How long a silent pair or NIC is polled before it is armed.
+  static constexpr Nanoseconds kNever = ~Nanoseconds{0};
   static constexpr Nanoseconds kNicRetry = 20'000;  // While others keep the loop from sleeping.
 
   // `loop` 0 is the first.
@@ -43,14 +44,18 @@ class Forwarder final {
   void Detach(Guest& guest);
   // The guest signalled; the pair is this loop's. Called by the loop.
   void Wake(Pair& pair);
+  // The guest signalled: all its pairs that are this loop's.
+  void Wake(Guest& guest, Nanoseconds now);
   void NicReady() { nic_ready_ = true; }
 
   // True: something was done.
   bool Turn(Nanoseconds now);
-  // Nothing is polled any more: all that can happen next rings.
+  // Nothing is polled any more: all that can happen next rings, or comes with RestsUntil.
   bool CanSleep(Nanoseconds now) const { return hot_count_ == 0 && now - nic_busy_at_ >= kPollTime; }
   // When frames that the NIC refused are to be tried again, unless it is ready before; 0: there are none.
   Nanoseconds nic_retry_at() const { return waits_for_nic_ ? nic_retry_at_ : 0; }
+  // When the first guest that rests is looked at again; the end of time if none does.
+  Nanoseconds RestsUntil() const { return rests_until_; }
 
  private:
   struct Slot {
@@ -79,6 +84,12 @@ class Forwarder final {
   void MakeWait(Pair& pair, PairState state);
   void Retry(PairState state);
   void Compact();
+  // Leaves the guest alone for as long as it owes something.
+  void Rest(Guest& guest, Nanoseconds now);
+  void LetRest(Pair& pair);
+  void Waste(Guest& guest, uint32_t cost, Nanoseconds now);
+  Nanoseconds Owes(Guest& guest, Nanoseconds now);
+  void EndRests(Nanoseconds now);
   void Drop(StatisticsRow* row, Fate fate) { Count(row, ToCounter(fate)); }
 
   GuestTable& guests_;
@@ -97,6 +108,7 @@ class Forwarder final {
   Nanoseconds nic_busy_at_ = 0;
   Nanoseconds nic_retry_at_ = 0;
   Nanoseconds expire_at_ = 0;
+  Nanoseconds rests_until_ = kNever;
   uint32_t turn_ = 0;
   uint32_t done_ = 0;        // Of the batch.
   uint32_t wire_count_ = 0;  // Queued for the wire.

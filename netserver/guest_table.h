@@ -14,6 +14,7 @@
 #include "guest/platform/spin_lock.h"
 #include "guest/platform/statistics.h"
 #include "netserver/address.h"
+#include "netserver/allowance.h"
 #include "netserver/counters.h"
 
 namespace librettos::netserver {
@@ -39,6 +40,7 @@ enum class PairState : uint8_t {
   kWaitingNic,      // Its oldest frame goes to the wire, and the NIC is full.
   kWaitingRoom,     // Its oldest entry is a request, and there is no room for the reply.
   kWaitingReclaim,  // Its oldest entry is a lease request, and former holders come first.
+  kResting,         // Its guest wastes the server's time (allowance.h).
 };
 
 // The pair's loop alone uses it and its transmit ring. All loops put into its receive ring.
@@ -71,6 +73,10 @@ struct Guest {
   // A hint only: the lease table says whether it still holds.
   std::array<uint16_t, channel::kMaxLeases> asked{};
   StatisticsRow* row = nullptr;
+  SpinLock allowance_lock;  // Where there are several loops.
+  Allowance allowance;
+  std::atomic<Nanoseconds> rest_until{0};  // Of its pairs in kResting.
+  uint32_t answered = 0;  // Doorbells that there was a reason for, and that were not heard yet.
   std::array<Pair, channel::kMaxQueuePairs> pairs;
 
   bool shared() const { return identity.shared; }

@@ -55,6 +55,7 @@ void Loops::Attach(Guest& guest, Nanoseconds now) {
   guest.queue_pairs = guest.end->geometry().queue_pairs;
   guest.cut_off = channel::Violation::kNone;
   guest.active = true;
+  if (guest.rest_until.exchange(0, std::memory_order_relaxed)) guest.end->ListenToSignals(true);
   // The first loop receives for all; so it is the last to send for a guest.
   for (uint32_t i = 0; i < guest.queue_pairs; ++i)
     guest.pairs[i].loop = (guest.slot + i + 1) % sharing_.loops;
@@ -75,11 +76,9 @@ void Loops::HoldLeases(bool hold) {
   sharing_.hold_leases.store(hold, std::memory_order_relaxed);
 }
 
-void Loops::Wake(Guest& guest) {
+void Loops::Wake(Guest& guest, Nanoseconds now) {
   Count(guest.row, Counter::k_events_received);
-  for (uint32_t i = 0; i < guest.queue_pairs; ++i) {
-    if (guest.pairs[i].loop == 0) first_->Wake(guest.pairs[i]);
-  }
+  first_->Wake(guest, now);
   for (uint32_t i = 0; i < workers_count_; ++i) workers_[i]->Ring(guest);
 }
 

@@ -34,7 +34,7 @@ class Loops final {
   void HoldLeases(bool hold);
 
   // The guest signalled.
-  void Wake(Guest& guest);
+  void Wake(Guest& guest, Nanoseconds now);
   // Every worker has turned since this was last true.
   bool AllTurned();
   void WakeAll();

@@ -172,7 +172,7 @@ void Server::OnConnected(channel::ServerEnd* end) {
 }
 
 void Server::OnChannelEvent(channel::ServerEnd* end) {
-  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) loops_.Wake(*guest);
+  if (Guest* guest = guests_.Find(end->guest()); guest && guest->active) loops_.Wake(*guest, Now());
 }
 
 void Server::OnLeaving(channel::ServerEnd*) { loops_.Stop(); }
@@ -416,6 +416,7 @@ void Server::Step() {
     if (opening_) until = now + kOpeningPause;
     if (forwards && announcer_.pending()) until = now + kAnnounceRetry;
     if (forwards && reclaim_until_ > now) until = std::min(until, reclaim_until_);
+    if (forwards) until = std::min(until, loops_.first().RestsUntil());
     platform_.loop().Wait(noted_ ? 0 : until);
     control_at_ = now;
     return;

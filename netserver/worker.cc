@@ -1,5 +1,6 @@
 #include "netserver/worker.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace librettos::netserver {
@@ -54,9 +55,10 @@ void Worker::Run() {
 // A wake is lost no more than a stop is: Ring and Wake look at outside_ after they have said what is new.
 void Worker::Sleep(Nanoseconds now) {
   const Nanoseconds retry = forwarder_.nic_retry_at();
+  const Nanoseconds until = std::min(retry ? retry : now + kMaxSleep, forwarder_.RestsUntil());
   outside_.store(true, std::memory_order_seq_cst);
   if (!rung_any_.load(std::memory_order_seq_cst) && !ending_.load(std::memory_order_seq_cst)) {
-    cpus_.Sleep(loop_, retry ? retry : now + kMaxSleep);
+    cpus_.Sleep(loop_, until);
   }
   Enter();
 }

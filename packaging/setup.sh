@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, running and testing librettos needs, from Debian's packages. Quick when all is there.
-# Usage: packaging/setup.sh [--test] [--xen]     (--test: also what only the tests need; --xen: and the Xen lab). As root.
+# Usage: packaging/setup.sh [--test] [--xen] [--bench]     (--test: also what only the tests need; --xen: and the Xen lab;
+# --bench: and what //test/bench:memif compares with). As root.
 set -euo pipefail
 
 build=(bazel-bootstrap pkgconf g++ dpkg-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
@@ -8,6 +9,7 @@ build=(bazel-bootstrap pkgconf g++ dpkg-dev protobuf-compiler protobuf-compiler-
   libxen-dev libarchive-dev iproute2 curl ca-certificates procps)
 xen=(qemu-system-x86 qemu-utils mmdebstrap e2fsprogs openssh-client python3)
 tests=(python-is-python3 wrk iperf iputils-ping python3 clang libclang-rt-14-dev qemu-system-x86)
+bench=(dpdk-dev librte-net-memif23 librte-mempool-ring23)
 lwip=/usr/src/librettos/lwip
 
 packages=("${build[@]}")
@@ -15,6 +17,7 @@ for option in "$@"; do
   case "$option" in
     --test) packages+=("${tests[@]}") ;;
     --xen) packages+=("${xen[@]}") ;;
+    --bench) packages+=("${bench[@]}") ;;
     *) echo "setup: unknown option $option" >&2; exit 2 ;;
   esac
 done

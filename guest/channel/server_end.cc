@@ -89,6 +89,13 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     if (connected() && pair < key_.geometry.queue_pairs) binders_[pair].port->Signal();
   }
 
+  void ListenToSignals(bool on) override {
+    if (!connected()) return;
+    for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
+      binders_[pair].port->SetHandler(on ? &binders_[pair] : nullptr);
+    }
+  }
+
   DeclaredMode declared_mode() const override {
     if (!connected()) return DeclaredMode::kServer;
     // Acquire: see GuestEnd::DeclareMode. What is no mode counts as the ordinary one.

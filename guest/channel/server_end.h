@@ -51,6 +51,8 @@ class ServerEnd {
   virtual Consumer<>& transmit(uint32_t pair) = 0;  // What the guest sends.
   virtual Producer<>& receive(uint32_t pair) = 0;   // What the guest gets.
   virtual void Signal(uint32_t pair) = 0;
+  // Off: the guest's signals are not even looked at, and are lost; its rings must be.
+  virtual void ListenToSignals(bool on) = 0;
   virtual DeclaredMode declared_mode() const = 0;
   // Copies the guest's declared leases (unverified); returns how many, at most out.size().
   virtual size_t DeclaredLeases(std::span<Lease> out) const = 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,12 +36,19 @@ std::vector<SharedDescriptor> TakeDescriptors(msghdr* header) {
 
 }  // namespace
 
-Connection::Connection(EventLoop& loop, Descriptor socket, Handlers handlers)
-    : loop_(loop), socket_(std::move(socket)), handlers_(std::move(handlers)) {
+Connection::Connection(EventLoop& loop, Descriptor socket, Handlers handlers, Pace pace)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      handlers_(std::move(handlers)),
+      pace_(pace),
+      tokens_(pace.burst) {
   loop_.Watch(socket_.get(), EPOLLIN, [this](uint32_t events) { OnEvents(events); });
 }
 
-Connection::~Connection() { loop_.Unwatch(socket_.get()); }
+Connection::~Connection() {
+  loop_.Cancel(pause_timer_);
+  loop_.Unwatch(socket_.get());
+}
 
 void Connection::Send(Message message) {
   if (broken_) return;
@@ -95,7 +103,28 @@ bool Connection::SendOne(const Message& message) {
 
 void Connection::AwaitRoom(bool wanted) {
   awaiting_room_ = wanted;
-  loop_.Modify(socket_.get(), wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  SetEvents();
+}
+
+void Connection::SetEvents() {
+  loop_.Modify(socket_.get(), (pause_timer_ == 0 ? EPOLLIN : 0u) | (awaiting_room_ ? EPOLLOUT : 0u));
+}
+
+bool Connection::TooMany() {
+  const auto now = std::chrono::steady_clock::now();
+  const std::chrono::duration<double> since = now - std::exchange(counted_at_, now);
+  tokens_ = std::min(pace_.burst, tokens_ + since.count() * pace_.per_second) - 1;
+  return tokens_ < 0;
+}
+
+void Connection::Pause() {
+  if (pause_timer_ != 0) return;  // Read from all the same, as the domain has hung up.
+  pause_timer_ = loop_.After(kPause, [this] {
+    pause_timer_ = 0;
+    SetEvents();
+  });
+  SetEvents();
+  handlers_.paused();
 }
 
 void Connection::Break(std::string reason, bool violation) {
@@ -155,6 +184,10 @@ void Connection::Receive() {
       return;
     }
     handlers_.message(*std::move(message));
+    if (!broken_ && TooMany()) {
+      Pause();
+      return;
+    }
   }
 }
 

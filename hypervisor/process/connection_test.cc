@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <vector>
 
@@ -28,6 +29,8 @@ std::string Packet(WireType type, const std::string& path = "", const std::strin
 
 class ConnectionTest : public testing::Test {
  protected:
+  static constexpr Connection::Pace kPace{.per_second = 1, .burst = 100};
+
   void SetUp() override {
     loop_ = *EventLoop::Create();
     int pair[2];
@@ -37,12 +40,14 @@ class ConnectionTest : public testing::Test {
         *loop_, Descriptor(pair[0]),
         Connection::Handlers{.message = [this](Message message) { messages_.push_back(std::move(message)); },
                              .next = []() -> std::optional<Message> { return std::nullopt; },
+                             .paused = [this] { ++pauses_; },
                              .closed =
                                  [this](const std::string& reason, bool violation) {
                                    reason_ = reason;
                                    violation_ = violation;
                                    connection_.reset();
-                                 }});
+                                 }},
+        kPace);
   }
 
   void Put(const std::string& packet, int descriptors = 0) {
@@ -87,6 +92,7 @@ class ConnectionTest : public testing::Test {
   Descriptor peer_;
   std::unique_ptr<Connection> connection_;
   std::vector<Message> messages_;
+  int pauses_ = 0;
   std::string reason_;
   bool violation_ = false;
 };
@@ -100,6 +106,20 @@ TEST_F(ConnectionTest, TakesAGoodMessageWithDescriptors) {
   EXPECT_EQ(messages_[0].value, std::string("\0x", 2));
   EXPECT_EQ(messages_[1].descriptors.size(), 2u);
   EXPECT_NE(fcntl(messages_[1].descriptors[0]->get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST_F(ConnectionTest, WhoSendsTooMuchWaitsAndLosesNothing) {
+  constexpr size_t kMessages = 130;
+  for (size_t i = 0; i < kMessages; ++i) Put(Packet(WireType::kPublish, "/a", std::to_string(i)));
+  const auto clock = std::chrono::steady_clock::now();
+  while (messages_.size() < kMessages &&
+         std::chrono::steady_clock::now() - clock < std::chrono::seconds(20)) {
+    Turn(1);
+  }
+  ASSERT_EQ(messages_.size(), kMessages);
+  EXPECT_GT(pauses_, 0);
+  for (size_t i = 0; i < kMessages; ++i) EXPECT_EQ(messages_[i].value, std::to_string(i));
+  EXPECT_NE(connection_, nullptr);
 }
 
 TEST_F(ConnectionTest, RefusesAShortPacket) {

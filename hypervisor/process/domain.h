@@ -34,6 +34,7 @@ struct Domain {
   const DomainRecord record;
   const Descriptor pidfd;
   bool adopted = false;
+  bool destroyed = false;  // By Destroy.
 
   std::unique_ptr<Connection> connection;
   bool declared = false;       // On the present connection.

@@ -56,6 +56,11 @@ void ProcessHypervisor::Connect(DomainId id) {
       Connection::Handlers{
           .message = [this, &domain](Message message) { OnMessage(domain, std::move(message)); },
           .next = [this, &domain] { return withholding_keys_ ? std::nullopt : domain.feed.Next(); },
+          .paused =
+              [this, &domain] {
+                Judge(domain,
+                      absl::ResourceExhaustedError("sends too many messages, and waits for its turn"));
+              },
           .closed = [this, id](const std::string& reason,
                                bool violation) { OnClosed(id, reason, violation); }});
   domain.connection->Send(Message{.type = WireType::kHello, .number = id, .a = kWireVersion});
@@ -173,6 +178,7 @@ void ProcessHypervisor::OnDeclared(Domain& domain) {
   grants_.EndDeclaration(id);
   for (const std::string& nic : nics_.EndDeclaration(id)) domain.connection->Send(nics_.DeviceMessage(nic));
   AnswerParked(std::exchange(domain.parked, {}));
+  WatchLife(domain);
   TellOfKeysWhenComplete();
   if (observer_ != nullptr) observer_->OnDomainConnected(id);
 }

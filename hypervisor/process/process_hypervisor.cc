@@ -55,6 +55,12 @@ std::string Flat(absl::string_view name) {
   return flat;
 }
 
+DomainExit ExitOf(bool exited, int status, bool dumped) {
+  if (exited) return {.orderly = status == 0, .description = absl::StrCat("exit status ", status)};
+  return {.orderly = false,
+          .description = absl::StrCat("killed by signal ", status, dumped ? " (core dumped)" : "")};
+}
+
 // How a process that is over ended; pidfds of other daemons' children do not tell.
 DomainExit ExitOf(int pidfd) {
   siginfo_t info{};
@@ -62,12 +68,7 @@ DomainExit ExitOf(int pidfd) {
       info.si_pid == 0) {
     return {.orderly = false, .description = "disappeared"};
   }
-  if (info.si_code == CLD_EXITED) {
-    return {.orderly = info.si_status == 0, .description = absl::StrCat("exit status ", info.si_status)};
-  }
-  return {.orderly = false,
-          .description = absl::StrCat("killed by signal ", info.si_status,
-                                      info.si_code == CLD_DUMPED ? " (core dumped)" : "")};
+  return ExitOf(info.si_code == CLD_EXITED, info.si_status, info.si_code == CLD_DUMPED);
 }
 
 }  // namespace
@@ -84,7 +85,12 @@ ProcessHypervisor::ProcessHypervisor(EventLoop& loop, Options options)
       options_(std::move(options)),
       domains_path_(absl::StrCat(options_.run_directory, "/domains")),
       registry_([this](const std::string& path) { OnChanged(path); }),
-      nics_(absl::StrCat(options_.run_directory, "/nics")) {}
+      nics_(absl::StrCat(options_.run_directory, "/nics")),
+      death_watch_([this, exists = std::weak_ptr(exists_)](DomainId id, int status) {
+        loop_.Post([this, exists, id, status] {
+          if (!exists.expired()) OnEnded(id, status);
+        });
+      }) {}
 
 ProcessHypervisor::~ProcessHypervisor() {
   loop_.Cancel(log_timer_);
@@ -94,6 +100,7 @@ ProcessHypervisor::~ProcessHypervisor() {
     loop_.Cancel(domain->reconnect_timer);
     loop_.Unwatch(domain->pidfd.get());
   }
+  for (auto& [id, pidfd] : ended_) loop_.Unwatch(pidfd.get());
 }
 
 absl::Status ProcessHypervisor::Prepare() {
@@ -208,20 +215,59 @@ absl::Status ProcessHypervisor::Destroy(DomainId id) {
   if (syscall(SYS_pidfd_send_signal, domain->pidfd.get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {
     return absl::UnavailableError(absl::StrCat("cannot kill domain ", id, ": ", strerror(errno)));
   }
+  domain->destroyed = true;
   return absl::OkStatus();
 }
 
 void ProcessHypervisor::OnExit(DomainId id) {
+  std::unique_ptr<Domain> domain = Take(id);
+  const DomainExit exit = ExitOf(domain->pidfd.get());
+  Forget(std::move(domain), exit);
+}
+
+void ProcessHypervisor::OnEnded(DomainId id, int status) {
+  Domain* known = Find(id);
+  // Whoever had it destroyed may want what it held, such as a NIC to close: not before it is free.
+  if (known == nullptr || known->destroyed) return;
+  Descriptor pidfd(fcntl(known->pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!pidfd.valid()) return;
+  loop_.Watch(pidfd.get(), EPOLLIN, [this, id](uint32_t) {
+    auto ended = ended_.find(id);
+    (void)ExitOf(ended->second.get());  // Nobody else waits for it.
+    loop_.Unwatch(ended->second.get());
+    ended_.erase(ended);
+  });
+  ended_[id] = std::move(pidfd);
+  Forget(Take(id), ExitOf(WIFEXITED(status), WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+                          WCOREDUMP(status)));
+}
+
+void ProcessHypervisor::WatchLife(const Domain& domain) {
+  if (domain.record.kind != DomainKind::kServer) return;  // Nobody waits for others to end.
+  uint32_t ref = 0;
+  const absl::StatusOr<std::string> text =
+      registry_.Read(0, absl::StrCat("/local/domain/", domain.record.id, "/data/life"));
+  if (!text.ok() || !absl::SimpleAtoi(*text, &ref)) return;
+  const absl::StatusOr<Grants::Memory> memory = grants_.Map(0, domain.record.id, ref, false);
+  if (memory.ok()) death_watch_.Add(domain.record.id, domain.record.pid, domain.record.start_time, *memory);
+}
+
+std::unique_ptr<Domain> ProcessHypervisor::Take(DomainId id) {
   auto found = domains_.find(id);
-  const std::unique_ptr<Domain> domain = std::move(found->second);
+  std::unique_ptr<Domain> domain = std::move(found->second);
   domains_.erase(found);
   loop_.Unwatch(domain->pidfd.get());
   loop_.Cancel(domain->reconnect_timer);
   domain->connection.reset();
-  const DomainExit exit = ExitOf(domain->pidfd.get());
+  return domain;
+}
+
+void ProcessHypervisor::Forget(std::unique_ptr<Domain> domain, const DomainExit& exit) {
+  const DomainId id = domain->record.id;
   nics_.DropDomain(id);
   // Somebody waits for a successor: what the dead one leaves behind, perhaps hundreds of keys, comes after.
   if (observer_ != nullptr) observer_->OnDomainExit(id, exit);
+  death_watch_.Remove(id);
   RemoveFiles(id);
   RemoveOldLogs();
   grants_.DropDomain(id);
@@ -316,6 +362,10 @@ void ProcessHypervisor::OnChanged(const std::string& path) {
     const std::optional<DomainId> owner = OwnerOf(path);
     Domain* domain = owner.has_value() ? Find(*owner) : nullptr;
     if (domain != nullptr) domain->page.reset();
+  }
+  if (absl::EndsWith(path, "/data/life")) {
+    const std::optional<DomainId> owner = OwnerOf(path);
+    if (const Domain* domain = owner.has_value() ? Find(*owner) : nullptr) WatchLife(*domain);
   }
   for (const auto& [prefix, callback] : watches_) {
     if (!Covers(prefix, path)) continue;

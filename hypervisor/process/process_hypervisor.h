@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "hypervisor/event_loop.h"
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/process/death_watch.h"
 #include "hypervisor/process/descriptor.h"
 #include "hypervisor/process/domain.h"
 #include "hypervisor/process/grants.h"
@@ -84,6 +85,12 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   void Adopt();
   Domain& Add(DomainRecord record, Descriptor pidfd);
   void OnExit(DomainId id);
+  // It executes nothing any more, but is still being taken down.
+  void OnEnded(DomainId id, int status);
+  void WatchLife(const Domain& domain);
+  // What there is of it is forgotten; its process is not this function's business.
+  void Forget(std::unique_ptr<Domain> domain, const hypervisor::DomainExit& exit);
+  std::unique_ptr<Domain> Take(DomainId id);
   void RemoveFiles(DomainId id);
   void BoundLogs();
   void RemoveOldLogs();
@@ -122,6 +129,7 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   EventLoop::TimerId withholding_timer_ = 0;
 
   std::map<DomainId, std::unique_ptr<Domain>> domains_;
+  std::map<DomainId, Descriptor> ended_;  // Domains that are forgotten, and whose processes are not over.
   Registry registry_;
   Grants grants_;
   Nics nics_;
@@ -129,6 +137,8 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   std::vector<std::pair<std::string, std::function<void(const std::string&)>>> watches_;
   std::set<std::string> changed_;  // To be told to watches_.
   EventLoop::TimerId tell_timer_ = 0;
+  const std::shared_ptr<bool> exists_ = std::make_shared<bool>(true);  // For what is posted.
+  DeathWatch death_watch_;
 };
 
 }  // namespace librettos::process

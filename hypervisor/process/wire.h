@@ -59,4 +59,9 @@ struct WireHeader {
 };
 static_assert(sizeof(WireHeader) == 32);
 
+// What the word of a domain's life holds until the kernel marks it (guest/platform/process/life.h): a robust
+// futex (set_robust_list(2), futex(2)) of the first thread of a PID namespace, which is 1 there, with
+// FUTEX_WAITERS: somebody is to be woken.
+inline constexpr uint32_t kAlive = 1u | 0x80000000;
+
 }  // namespace librettos::process

@@ -3,12 +3,14 @@
     bazel run //test/bench:hostile -- [--rounds N] [--modes M,M...]        as root
 
 The modes are those of test/tools/hostile.cc, each beside the same download alone in the same round. On few CPUs a guest that is merely
-busy takes its share, so "spin" (a guest that only computes) stands as a second measure; "drain" and "stalled" are flooded by the client
-as well, and "drain" takes what it gets, as a decent guest would. Rates in Gbit/s, ratios of p50; CPU: the server's time per second of
-download. Below, what the server counted about the hostile guest in one round.
+busy takes its share, so a decent guest stands beside each as its control: "spin", which only computes; for those that send what is
+legitimate, if too much of it, "download", from which the client downloads as well; for "stalled", which the client floods, "drain",
+which takes what it gets. Rates in Gbit/s; ratios: the p50 over rounds of the ratio to the same round's control. CPU: the server's time
+per second of download. Below, what the server counted about the hostile guest in one round.
 """
 import argparse
 import json
+import threading
 import time
 
 from lib import scenario
@@ -19,7 +21,9 @@ from lib.streams import UdpStream, download_mbit_per_s, make_file, percentile
 SIZE_MIB = 512
 ALONE = "alone"
 FLOODED = ("drain", "stalled")
-MODES = ("spin", "events", "drop", "wire", "neighbour", "broadcast", "drain", "stalled", "flip", "leases", "registry")
+SPIN, PEER = "spin", "download"
+MODES = (SPIN, "events", "drop", "broadcast", "flip", "leases", "registry", PEER, "wire", "neighbour", "drain", "stalled")
+CONTROL = {"wire": PEER, "neighbour": PEER, "stalled": "drain", PEER: ALONE, SPIN: ALONE}  # Of the others: SPIN.
 FLOOD = {"port": 9, "rate": 20000}
 HOSTILE, HOSTILE_IP, HOSTILE_MAC = "hostile", "10.77.0.13", "02:00:00:00:00:bd"
 SHARED_IP = "10.77.0.20"
@@ -59,6 +63,32 @@ class Hostile:
         return {**rows[0].get("counters", {}), **rows[0].get("drops", {})} if rows else {}
 
 
+class Peer:
+    """A decent guest from which the client downloads without end, while entered."""
+
+    counters = {}
+
+    def __init__(self, lab, files):
+        self.lab, self.files = lab, files
+
+    def __enter__(self):
+        self.lab.ctl("guest", "create", HOSTILE, "--server", scenario.SERVER, "--address", f"{HOSTILE_IP}/24", "--mac", HOSTILE_MAC,
+                     "--files", self.files, "--", "http")
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.download)
+        self.thread.start()
+        time.sleep(0.1)
+
+    def download(self):
+        while not self.stop.is_set():
+            download_mbit_per_s(self.lab, f"http://{HOSTILE_IP}/part")
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        self.lab.ctl("guest", "delete", HOSTILE)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
@@ -69,6 +99,7 @@ def main():
         files = lab.directory / "files"
         files.mkdir()
         make_file(files / "file", SIZE_MIB << 20)
+        make_file(files / "part", SIZE_MIB << 18)  # So that the peer ends soon after its time.
         lab.start_daemon()
         scenario.create_nics(lab, "wire0")
         lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0", "--shared", f"{SHARED_IP}/24")
@@ -87,20 +118,27 @@ def main():
         for _ in range(options.rounds):
             for mode in modes:
                 download(ALONE)
-                hostile = Hostile(lab, mode, neighbour)
-                with hostile:
+                beside = Peer(lab, files) if mode == PEER else Hostile(lab, mode, neighbour)
+                with beside:
                     download(mode)
-                counters[mode] = hostile.counters
+                counters[mode] = beside.counters
         failovers = scenario.server_status(lab).get("failovers", "0")
-    p50 = {name: percentile(values, .5) for name, values in rates.items()}
-    control = {mode: "drain" if mode == "stalled" else "spin" for mode in modes}
-    print(f"{'beside':10} {'p50':>7} {'min':>7} {'max':>7} Gbit/s {'of alone':>9} {'of spin':>9} {'server CPU':>11}")
+    per_round = len(rates[ALONE]) // options.rounds
+    rates[ALONE], first = rates[ALONE][::per_round], rates[ALONE]
+
+    def ratio(name, control):
+        """The p50 of the ratios within each round."""
+        if control not in rates:
+            return "-"
+        return f"{percentile([one / other for one, other in zip(rates[name], rates[control])], .5):.2f}"
+
+    print(f"{'beside':10} {'p50':>7} {'min':>7} {'max':>7} Gbit/s {'of alone':>9}  {'of its control':17} {'server CPU':>11}")
     for name in [ALONE, *modes]:
-        base = p50.get(control.get(name, "spin"))
-        ratio = f"{p50[name] / base:9.2f}" if base else f"{'-':>9}"
-        print(f"{name:10} {p50[name]:7.2f} {min(rates[name]):7.2f} {max(rates[name]):7.2f}        {p50[name] / p50[ALONE]:9.2f} {ratio} "
-              f"{percentile(cpu[name], .5):11.2f}")
-    print(f"(stalled: of drain)\nfailovers: {failovers}\n")
+        values = first if name == ALONE else rates[name]
+        control = CONTROL.get(name, SPIN) if name != ALONE else ""
+        print(f"{name:10} {percentile(values, .5):7.2f} {min(values):7.2f} {max(values):7.2f}        {ratio(name, ALONE):>9}  "
+              f"{ratio(name, control):>5} {control:11} {percentile(cpu[name], .5):11.2f}")
+    print(f"failovers: {failovers}\n")
     for mode, values in counters.items():
         print(f"{mode:10} " + " ".join(f"{key}={value}" for key, value in sorted(values.items())))
 

@@ -40,6 +40,15 @@ def start_time(pid):
     return None if fields[0] == "Z" else int(fields[19])
 
 
+def can_run(pid):
+    """Whether any thread is not on its way out (PF_EXITING in field 9 of its stat)."""
+    for task in pathlib.Path("/proc").glob(f"{pid}/task/*/stat"):
+        with contextlib.suppress(OSError):
+            if not int(task.read_text().rsplit(")", 1)[1].split()[6]) & 4:
+                return True
+    return False
+
+
 def kill(pid, sig=signal.SIGKILL):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sig)
@@ -235,7 +244,8 @@ class Lab:
         kill(domain, sig)
 
     def domain_runs(self, domain):
-        return start_time(domain) is not None
+        """Whether it executes anything: one that is killed is there until its memory is released."""
+        return can_run(domain)
 
     def create_nic(self, name):
         """A TAP interface on the wire."""

@@ -9,6 +9,7 @@
 
 #include <charconv>
 
+#include "guest/platform/process/life.h"
 #include "guest/platform/process/process_platform.h"
 #include "guest/platform/process/sandbox.h"
 #include "hypervisor/process/wire.h"
@@ -56,12 +57,14 @@ int Main(int argc, char** argv) {
 
   ProcessPlatform platform(Descriptor(kControlDescriptor), kFiles, {argv + (argc > 0), argv + argc},
                            CpuCount());
+  BeginLife(platform);
   if (!InstallSandbox().ok()) {
     Log("platform: the kernel refuses the seccomp filter; nothing runs unconfined");
     return kBadStart;
   }
   while (!platform.AwaitDaemon(Now() + kSecond)) {
   }
+  PublishLife(platform);
   const int status = DomainMain(platform);
   platform.control().Flush(Now() + kSecond);
   return status;
