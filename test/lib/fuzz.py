@@ -12,6 +12,7 @@ from pathlib import Path
 MAX_BYTES = 4096  # Of an input: inputs bound the steps.
 TIMEOUT_S = 10  # Of one input: anything longer is a hang. Wide, as machines are shared.
 MEMORY_MIB = 2048
+ENVIRONMENT = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
 def inputs(directory):
@@ -31,31 +32,43 @@ def corpus_of(label):
     return Path(package) / "testdata" / (name.removesuffix("_fuzz") + "_corpus")
 
 
+def dictionary_of(label):
+    return corpus_of(label).parent / (label.split(":")[1].removesuffix("_fuzz") + ".dict")
+
+
 def run(binary, label, seconds):
-    """Returns (executions, new coverage, finding as text or None)."""
+    """Returns (executions, finding as text or None)."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as work:
         seeds, found = Path(work, "seeds"), Path(work, "found")
         seeds.mkdir()
         found.mkdir()
         for name, data in inputs(corpus_of(label)):
             (seeds / name).write_bytes(data)
+        command = [binary, f"-timeout={TIMEOUT_S}", f"-rss_limit_mb={MEMORY_MIB}"]
+        words = dictionary_of(label)
+        if words.exists():
+            command.append(f"-dict={words}")
+        # What the code under test logs goes nowhere; the fuzzer's own words come.
         process = subprocess.run(
-            [binary, f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", f"-timeout={TIMEOUT_S}",
-             f"-rss_limit_mb={MEMORY_MIB}", "-print_final_stats=1", "-verbosity=1",
-             f"-artifact_prefix={work}/artifact-", found, seeds],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-            env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"})
+            command + [f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", "-print_final_stats=1",
+                       "-close_fd_mask=2", f"-artifact_prefix={work}/artifact-", found, seeds],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=ENVIRONMENT)
         executions = re.search(r"number_of_executed_units: *(\d+)", process.stderr)
         executions = int(executions[1]) if executions else 0
         if process.returncode == 0 and executions == 0:
             return 0, "the fuzzer ran nothing:\n" + process.stderr[-2000:]
         if process.returncode == 0:
             return executions, None
-        lines = [f"# {label}\n{file.read_bytes().hex()}" for file in sorted(Path(work).glob("artifact-*"))]
-        with open("findings.hex", "a") as findings:
-            findings.writelines(line + "\n" for line in lines)
-        log = [line for line in process.stderr.splitlines() if not re.match(r"#\d+\s", line) or "#" == line[:1] and " in " in line]
-        return executions, "\n".join(log[-60:] + lines)
+        text = process.stderr[-4000:]
+        for file in sorted(Path(work).glob("artifact-*")):
+            data = file.read_bytes().hex()
+            with open("findings.hex", "a") as findings:
+                findings.write(f"# {label}\n{data}\n")
+            # Once more, for what the code under test says itself.
+            again = subprocess.run(command + [file], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   errors="replace", env=ENVIRONMENT)
+            text = again.stderr[:8000] + f"\ninput: {data}\n"
+        return executions, text
 
 
 def main():
