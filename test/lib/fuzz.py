@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs libFuzzer binaries on their corpora and says how it went, also as JUnit; see test/fuzz.sh."""
 import argparse
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -30,6 +31,11 @@ def inputs(directory):
 def corpus_of(label):
     package, name = label.removeprefix("//").split(":")
     return Path(package) / "testdata" / (name.removesuffix("_fuzz") + "_corpus")
+
+
+def binary_of(directory, label):
+    package, name = label.removeprefix("//").split(":")
+    return Path(directory, package, name)
 
 
 def dictionary_of(label):
@@ -73,29 +79,31 @@ def run(binary, label, seconds):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--skip", action="store_true")
+    parser.add_argument("--instead", nargs=2, metavar=("skipped|failure", "WHY"))  # Runs nothing.
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=2 * os.cpu_count())
     parser.add_argument("--junit")
     parser.add_argument("--binaries")
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--only", nargs="*")
     arguments = parser.parse_args()
     suite, failed = xml.Element("testsuite", name="fuzz"), 0
-    if arguments.skip:
+    if arguments.instead:
         case = xml.SubElement(suite, "testcase", classname="fuzz", name="all")
-        xml.SubElement(case, "skipped", message="clang with libFuzzer is not installed")
-    for label in arguments.targets:
-        package, name = label.removeprefix("//").split(":")
-        if arguments.only and name not in arguments.only:
-            continue
-        executions, finding = run(Path(arguments.binaries, package, name), label, arguments.seconds)
-        print(f"fuzz: {label}: {executions} executions in {arguments.seconds} s"
-              f"{': FINDING' if finding else ''}", flush=True)
-        case = xml.SubElement(suite, "testcase", classname="fuzz", name=label)
-        if finding:
-            failed += 1
-            print(finding, flush=True)
-            xml.SubElement(case, "failure")
+        xml.SubElement(case, arguments.instead[0], message=arguments.instead[1])
+        failed += arguments.instead[0] == "failure"
+    labels = [label for label in arguments.targets if not arguments.only or label.split(":")[1] in arguments.only]
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        runs = {label: pool.submit(run, binary_of(arguments.binaries, label), label, arguments.seconds) for label in labels}
+        for label, future in runs.items():
+            executions, finding = future.result()
+            print(f"fuzz: {label}: {executions} executions in {arguments.seconds} s{': FINDING' if finding else ''}",
+                  flush=True)
+            case = xml.SubElement(suite, "testcase", classname="fuzz", name=label)
+            if finding:
+                failed += 1
+                print(finding, flush=True)
+                xml.SubElement(case, "failure")
     if arguments.junit:
         xml.ElementTree(suite).write(arguments.junit)
     return 1 if failed else 0
