@@ -1,5 +1,5 @@
-// What ThreadSanitizer is to pass over: Debian's libraries, which were not built with it, so that it does not see how they
-// order their accesses. Nothing of our own stands here.
+// What ThreadSanitizer is to pass over: Debian's libraries, which were not built with it, so that it does not
+// see how they order their accesses. Nothing of our own stands here.
 extern "C" const char* __tsan_default_suppressions() {
   return
       // Reads and writes that interceptors see (memcpy, free, operator delete) when these call them.
