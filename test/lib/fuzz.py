@@ -44,7 +44,9 @@ def dictionary_of(label):
 
 def run(binary, label, seconds):
     """Returns (executions, finding as text or None)."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as work:
+    # In memory if that is possible. What the fuzzer itself leaves there goes with it.
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as work:
         seeds, found = Path(work, "seeds"), Path(work, "found")
         seeds.mkdir()
         found.mkdir()
@@ -58,7 +60,8 @@ def run(binary, label, seconds):
         process = subprocess.run(
             command + [f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", "-print_final_stats=1",
                        "-close_fd_mask=2", f"-artifact_prefix={work}/artifact-", found, seeds],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=ENVIRONMENT)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+            env={**ENVIRONMENT, "TMPDIR": work})
         executions = re.search(r"number_of_executed_units: *(\d+)", process.stderr)
         executions = int(executions[1]) if executions else 0
         if process.returncode == 0 and executions == 0:
@@ -72,7 +75,7 @@ def run(binary, label, seconds):
                 findings.write(f"# {label}\n{data}\n")
             # Once more, for what the code under test says itself.
             again = subprocess.run(command + [file], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                   errors="replace", env=ENVIRONMENT)
+                                   errors="replace", env={**ENVIRONMENT, "TMPDIR": work})
             text = again.stderr[:8000] + f"\ninput: {data}\n"
         return executions, text
 
