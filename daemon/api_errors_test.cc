@@ -157,7 +157,7 @@ std::vector<Wrong> WrongValues(const std::string& method, const std::string& pat
     return {};
   }
   if (name == "server") return WrongNames("servers", true);
-  if (name == "nic") return WrongNames("nics", true);
+  if (name == "nic" || name == "standby_nic") return WrongNames("nics", true);
   if (name == "parent") return WrongNames("guests", true);
   if (name == "etag") return {{R"("stale")", Reason::STALE_ETAG}};
   if (name == "request_id") {
@@ -187,6 +187,9 @@ std::vector<Wrong> WrongValues(const std::string& method, const std::string& pat
     return wrong;
   }
   if (name == "queue_pairs") return Invalid({"9", "4294967295"});
+  // For Xen, which this daemon does not run on.
+  if (name == "memory_mib" || name == "vcpus") return Invalid({"1", "64", "4294967295"});
+  if (name == "address") return Invalid({R"("0000:03:00.0")", R"("x")", R"("")"});
   if (name == "image")
     return Invalid({R"("relative")", R"("/nonexistent")", R"("/etc/passwd")", R"("/tmp")"});
   if (name == "files") return Invalid({R"("relative")", R"("/nonexistent")", R"("/etc/passwd")"});

@@ -21,7 +21,8 @@ absl::Status Api::CreateGuest(const v1::CreateGuestRequest& request, v1::Guest* 
   if (model_.guests.size() >= kMaxGuests) return LimitReached("guests", kMaxGuests);
   GuestRecord record;
   v1::GuestSpec spec = request.guest().spec();
-  if (auto s = ValidateGuest(model_, name, &spec, record.mutable_mac()); !s.ok()) return s;
+  if (auto s = ValidateGuest(model_, c_.hypervisor.kind(), name, &spec, record.mutable_mac()); !s.ok())
+    return s;
   size_t beside = std::count_if(model_.guests.begin(), model_.guests.end(), [&](const auto& g) {
     return g.second.resource().spec().server() == spec.server();
   });

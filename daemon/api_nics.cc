@@ -21,7 +21,8 @@ absl::Status Api::CreateNic(const v1::CreateNicRequest& request, v1::Nic* respon
   NicRecord record;
   record.mutable_resource()->set_name(name);
   *record.mutable_resource()->mutable_spec() = request.nic().spec();
-  if (auto s = ValidateNic(model_, record.mutable_resource()->mutable_spec()); !s.ok()) return s;
+  if (auto s = ValidateNic(model_, c_.hypervisor.kind(), record.mutable_resource()->mutable_spec()); !s.ok())
+    return s;
   record.mutable_resource()->set_etag(model_.NextEtag());
   *record.mutable_resource()->mutable_create_time() = ToProto(c_.scheduler.Wall());
   model_.nics[name] = record;
@@ -31,7 +32,9 @@ absl::Status Api::CreateNic(const v1::CreateNicRequest& request, v1::Nic* respon
     (void)c_.nics.Close(name);
     model_.nics.erase(name);
     return NicUnavailable(name, absl::StrCat("the device of ", name, " cannot be opened: ", opened.message()),
-                          "Check the interface, the bridge and the network namespace");
+                          record.resource().spec().has_pci()
+                              ? "Check the function with lspci -D, and that xen-pciback is loaded"
+                              : "Check the interface, the bridge and the network namespace");
   }
   *response = c_.nics.View(name);
   if (auto s = CommitAnswer(request.request_id(), "CreateNic", request, *response); !s.ok()) {

@@ -41,9 +41,12 @@ absl::Status Api::CreateNetworkServer(const v1::CreateNetworkServerRequest& requ
   if (model_.FindServer(name) != nullptr) return NameTaken(name);
   if (model_.servers.size() >= kMaxServers) return LimitReached("network servers", kMaxServers);
   v1::NetworkServerSpec spec = request.network_server().spec();
-  if (auto s = ValidateServer(model_, &spec); !s.ok()) return s;
+  if (auto s = ValidateServer(model_, c_.hypervisor.kind(), &spec); !s.ok()) return s;
   if (std::string owner = c_.nics.OwnerOf(spec.nic()); !owner.empty()) {
     return NicTaken(spec.nic(), owner, "network_server.spec.nic");
+  }
+  if (std::string owner = c_.nics.OwnerOf(spec.standby_nic()); !owner.empty()) {
+    return NicTaken(spec.standby_nic(), owner, "network_server.spec.standby_nic");
   }
   ServerRecord record;
   record.mutable_resource()->set_name(name);
@@ -62,6 +65,7 @@ absl::Status Api::CreateNetworkServer(const v1::CreateNetworkServerRequest& requ
     return s;
   }
   model_.Changed(spec.nic());
+  if (!spec.standby_nic().empty()) model_.Changed(spec.standby_nic());
   model_.Changed(name);
   c_.servers.Reconcile(name);
   return absl::OkStatus();

@@ -273,6 +273,36 @@ TEST_F(ApiTest, NicFields) {
   EXPECT_EQ(Everything(), before);
 }
 
+TEST_F(ApiTest, DevicesAndSizesAreThoseOfTheHypervisor) {
+  CreateServer();
+  v1::CreateNicRequest pci;
+  pci.mutable_nic()->set_name("nics/p");
+  pci.mutable_nic()->mutable_spec()->mutable_pci()->set_address("0000:03:00.0");
+  Invalid(Create(pci), "nic.spec.pci");
+  v1::CreateNetworkServerRequest server = ServerRequest("s2", "wire");
+  server.mutable_network_server()->mutable_spec()->set_memory_mib(64);
+  Invalid(Create(server), "network_server.spec.memory_mib");
+  v1::CreateGuestRequest guest = GuestRequest("g", "10.1.0.9/24");
+  guest.mutable_guest()->mutable_spec()->set_vcpus(2);
+  Invalid(Create(guest), "guest.spec.vcpus");
+
+  hv_.kind_of_domains = hypervisor::Kind::kXen;
+  Invalid(Create(NicRequest("n", "tap1")), "nic.spec.tap");
+  for (const char* address : {"03:00.0", "0000:03:00.8", "0000:03:20.0", "0000:03:00.0 ", "zzzz:03:00.0"}) {
+    pci.mutable_nic()->mutable_spec()->mutable_pci()->set_address(address);
+    Invalid(Create(pci), "nic.spec.pci.address");
+  }
+  pci.mutable_nic()->mutable_spec()->mutable_pci()->set_address("0000:0A:00.0");
+  EXPECT_TRUE(Create(pci).ok());
+  pci.mutable_nic()->set_name("nics/q");
+  pci.mutable_nic()->mutable_spec()->mutable_pci()->set_address("0000:0a:00.0");
+  Expect(Create(pci), kPrecondition, v1::ErrorInfo::NIC_TAKEN);
+  server.mutable_network_server()->mutable_spec()->set_memory_mib(31);
+  Invalid(Create(server), "network_server.spec.memory_mib");
+  guest.mutable_guest()->mutable_spec()->set_vcpus(65);
+  Invalid(Create(guest), "guest.spec.vcpus");
+}
+
 TEST_F(ApiTest, ModeChangePreconditions) {
   CreateServer();
   CreateGuest("g", "10.1.0.5/24");

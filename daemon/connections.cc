@@ -52,6 +52,9 @@ void Connections::WriteServerKeys(const ServerRecord& server, uint32_t domain, c
   hypervisor_.Write(absl::StrCat(base, "/control/shared"),
                     absl::StrJoin(server.resource().spec().shared_addresses(), " "));
   hypervisor_.Write(absl::StrCat(base, "/control/lease-key"), absl::BytesToHexString(server.lease_key()));
+  if (!server.resource().spec().standby_nic().empty()) {
+    hypervisor_.Write(absl::StrCat(base, "/control/announce"), "1");
+  }
   WriteRole(domain, role);
   for (const auto& [name, guest] : model_.guests) {
     if (guest.domain() != 0 && guest.resource().spec().server() == server.resource().name())

@@ -130,6 +130,10 @@ void Controller::OnDeviceReturned(hypervisor::DomainId domain, const std::string
   guests.OnDeviceReturned(it->second, domain, nic);
 }
 
+void Controller::OnNicTrouble(const std::string& nic, const std::string& what) {
+  nics.OnTrouble(absl::StrCat("nics/", nic), what);
+}
+
 void Controller::OnDomainViolation(hypervisor::DomainId domain, const std::string& reason) {
   auto it = model.owner_of_domain.find(domain);
   Log(Level::kWarning, "domain broke a rule",

@@ -38,6 +38,7 @@ class Controller : public hypervisor::DomainObserver {
   void OnDomainExit(hypervisor::DomainId domain, const hypervisor::DomainExit& exit) override;
   void OnDomainConnected(hypervisor::DomainId domain) override;
   void OnDeviceReturned(hypervisor::DomainId domain, const std::string& nic) override;
+  void OnNicTrouble(const std::string& nic, const std::string& what) override;
   void OnDomainViolation(hypervisor::DomainId domain, const std::string& reason) override;
 
   Scheduler& scheduler;

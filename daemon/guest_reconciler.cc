@@ -80,6 +80,8 @@ bool GuestReconciler::Spawn(GuestRecord& record, Runtime& runtime) {
   config.image = spec.image();
   config.arguments.assign(spec.arguments().begin(), spec.arguments().end());
   config.files = spec.files();
+  config.memory_mib = spec.memory_mib();
+  config.vcpus = spec.vcpus();
   auto id = hypervisor_.Create(config);
   if (!id.ok()) {
     runtime.message = absl::StrCat("it could not be started: ", id.status().message());

@@ -26,8 +26,13 @@
 #include "daemon/loop_scheduler.h"
 #include "hypervisor/event_loop.h"
 #include "hypervisor/process/process_hypervisor.h"
+#include "hypervisor/xen/xen_hypervisor.h"
 
-ABSL_FLAG(std::string, run_directory, "/run/librettos", "Where running domains keep their control sockets.");
+ABSL_FLAG(
+    std::string, hypervisor, "auto",
+    "What domains are: \"xen\", \"process\", or \"auto\": xen if this is Xen's domain 0, else process.");
+ABSL_FLAG(std::string, run_directory, "/run/librettos",
+          "Where running domains keep their control sockets, or on Xen archives of their files.");
 ABSL_FLAG(std::string, state_directory, "/var/lib/librettos",
           "Where the specification of all resources is kept.");
 ABSL_FLAG(std::string, log_directory, "/var/log/librettos", "Where the output of domains goes.");
@@ -37,11 +42,15 @@ ABSL_FLAG(std::string, socket_group, "",
           "Group that may use the socket and do everything, besides root. Default: root's only.");
 ABSL_FLAG(std::string, viewer_group, "",
           "Group that may use the socket and look at everything, but change nothing. Default: none.");
-ABSL_FLAG(
-    std::string, server_image, "",
-    "Binary of network servers. Default: librettos-netserver beside librettosd or in ../libexec/librettos.");
+ABSL_FLAG(std::string, server_image, "",
+          "Binary of network servers. Default: librettos-netserver (on Xen librettos-netserver.elf) beside "
+          "librettosd "
+          "or in ../libexec/librettos.");
 ABSL_FLAG(std::string, guest_image, "",
-          "Binary of guests. Default: librettos-guest beside librettosd or in ../libexec/librettos.");
+          "Binary of guests. Default: librettos-guest (on Xen librettos-guest.elf), likewise.");
+ABSL_FLAG(uint32_t, memory_mib, 128,
+          "Xen: memory of a domain whose specification says nothing, in MiB; 32 or more.");
+ABSL_FLAG(uint32_t, vcpus, 1, "Xen: virtual CPUs of a domain whose specification says nothing; 1 to 64.");
 ABSL_FLAG(uint32_t, uid_base, 0x70000000, "Domain n runs as user and group uid_base + n.");
 ABSL_FLAG(bool, stop_domains_on_exit, false,
           "On SIGTERM or SIGINT, destroy all domains and remove the interfaces that were made. Without it "
@@ -64,7 +73,7 @@ std::string DefaultImage(const std::string& name) {
   std::error_code error;
   std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
   for (const std::filesystem::path& candidate : {self / name, self / ".." / "libexec" / "librettos" / name}) {
-    if (access(candidate.c_str(), X_OK) == 0) return std::filesystem::canonical(candidate, error).string();
+    if (access(candidate.c_str(), R_OK) == 0) return std::filesystem::canonical(candidate, error).string();
   }
   return "";
 }
@@ -89,6 +98,55 @@ absl::Status LockState(const std::string& directory) {
   close(fd);
   return absl::FailedPreconditionError(absl::StrCat("another librettosd runs with the state directory ",
                                                     directory, ". Stop it first, or give another one."));
+}
+
+// The image that `flag` gives, or else the default one.
+absl::StatusOr<std::string> Image(const std::string& given, const std::string& name, absl::string_view flag,
+                                  int mode) {
+  const std::string image = given.empty() ? DefaultImage(name) : given;
+  if (access(image.c_str(), mode) == 0) return image;
+  return absl::NotFoundError(
+      absl::StrCat("the binary ", image.empty() ? name : image, " cannot be used. Give ", flag, "."));
+}
+
+absl::StatusOr<std::unique_ptr<hypervisor::Hypervisor>> CreateHypervisor(EventLoop& loop) {
+  const std::string kind = absl::GetFlag(FLAGS_hypervisor);
+  if (kind != "auto" && kind != "xen" && kind != "process") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--hypervisor=", kind, " is unknown. Use auto, xen or process."));
+  }
+  const bool on_xen = kind == "xen" || (kind == "auto" && xen::IsControlDomain(""));
+  const std::string suffix = on_xen ? ".elf" : "";
+  const int mode = on_xen ? R_OK : X_OK;
+  auto server_image =
+      Image(absl::GetFlag(FLAGS_server_image), "librettos-netserver" + suffix, "--server_image", mode);
+  if (!server_image.ok()) return server_image.status();
+  auto guest_image =
+      Image(absl::GetFlag(FLAGS_guest_image), "librettos-guest" + suffix, "--guest_image", mode);
+  if (!guest_image.ok()) return guest_image.status();
+  Log(Level::kInfo, "starting", {{"hypervisor", on_xen ? "xen" : "process"}});
+  if (on_xen) {
+    const uint32_t memory_mib = absl::GetFlag(FLAGS_memory_mib), vcpus = absl::GetFlag(FLAGS_vcpus);
+    if (memory_mib < 32 || vcpus < 1 || vcpus > 64) {
+      return absl::InvalidArgumentError("--memory_mib is 32 or more, --vcpus 1 to 64.");
+    }
+    return xen::XenHypervisor::Create(loop, {.run_directory = absl::GetFlag(FLAGS_run_directory),
+                                             .server_image = *server_image,
+                                             .guest_image = *guest_image,
+                                             .memory_mib = memory_mib,
+                                             .vcpus = vcpus});
+  }
+  return process::ProcessHypervisor::Create(loop, {.run_directory = absl::GetFlag(FLAGS_run_directory),
+                                                   .log_directory = absl::GetFlag(FLAGS_log_directory),
+                                                   .server_image = *server_image,
+                                                   .guest_image = *guest_image,
+                                                   .uid_base = absl::GetFlag(FLAGS_uid_base)});
+}
+
+// Says from the loop itself, so only while it turns, that the daemon lives (sd_watchdog_enabled(3)).
+void FeedWatchdog(EventLoop& loop, absl::Duration period) {
+  sd_notify(0, "WATCHDOG=1");
+  loop.After(period, [&loop, period] { FeedWatchdog(loop, period); });
 }
 
 // Ends the loop once all domains are gone, or after kDestroyPatience.
@@ -119,27 +177,9 @@ int Main() {
   }
   if (auto s = LockState(state_directory); !s.ok()) return Fail(s.message());
 
-  std::string server_image = absl::GetFlag(FLAGS_server_image);
-  std::string guest_image = absl::GetFlag(FLAGS_guest_image);
-  if (server_image.empty()) server_image = DefaultImage("librettos-netserver");
-  if (guest_image.empty()) guest_image = DefaultImage("librettos-guest");
-  if (access(server_image.c_str(), X_OK) != 0) {
-    return Fail(absl::StrCat("the network server's binary \"", server_image,
-                             "\" cannot be run. Give --server_image."));
-  }
-  if (access(guest_image.c_str(), X_OK) != 0) {
-    return Fail(absl::StrCat("the guest's binary \"", guest_image, "\" cannot be run. Give --guest_image."));
-  }
-
   auto loop = EventLoop::Create();
   if (!loop.ok()) return Fail(loop.status().message());
-  process::ProcessHypervisor::Options options;
-  options.run_directory = absl::GetFlag(FLAGS_run_directory);
-  options.log_directory = absl::GetFlag(FLAGS_log_directory);
-  options.server_image = server_image;
-  options.guest_image = guest_image;
-  options.uid_base = absl::GetFlag(FLAGS_uid_base);
-  auto hypervisor = process::ProcessHypervisor::Create(**loop, options);
+  auto hypervisor = CreateHypervisor(**loop);
   if (!hypervisor.ok()) return Fail(hypervisor.status().message());
 
   LoopScheduler scheduler(**loop);
@@ -169,6 +209,9 @@ int Main() {
       });
     });
   });
+  if (uint64_t period_us = 0; sd_watchdog_enabled(0, &period_us) > 0) {
+    FeedWatchdog(**loop, absl::Microseconds(period_us) / 3);
+  }
   (*loop)->Post([] {
     sd_notify(0, "READY=1");
     Log(Level::kInfo, "ready", {{"socket", absl::GetFlag(FLAGS_socket)}});

@@ -19,10 +19,14 @@ absl::Status NicReconciler::Open(const std::string& name) {
   if (record == nullptr) return absl::NotFoundError("no such NIC");
   Runtime& runtime = runtime_[name];
   if (runtime.open) return absl::OkStatus();
-  const v1::Tap& tap = record->resource().spec().tap();
-  auto info = hypervisor_.OpenNic(
-      IdOf(name),
-      {.interface = tap.interface(), .network_namespace = tap.network_namespace(), .bridge = tap.bridge()});
+  const v1::NicSpec& spec = record->resource().spec();
+  const v1::Tap& tap = spec.tap();
+  auto info = hypervisor_.OpenNic(IdOf(name), {.interface = tap.interface(),
+                                               .network_namespace = tap.network_namespace(),
+                                               .bridge = tap.bridge(),
+                                               .pci_address = spec.pci().address(),
+                                               .known_address = record->mac(),
+                                               .known_mtu = record->mtu()});
   if (!info.ok()) {
     if (runtime.error != info.status().message()) {
       runtime.error = std::string(info.status().message());
@@ -122,9 +126,19 @@ void NicReconciler::TryGive(const std::string& name, Runtime& runtime) {
   model_.Changed(name);
 }
 
+void NicReconciler::OnTrouble(const std::string& name, const std::string& what) {
+  auto it = runtime_.find(name);
+  if (it == runtime_.end() || it->second.error == what) return;
+  it->second.error = what;
+  if (!what.empty()) Log(Level::kWarning, "NIC cannot be given", {{"nic", name}, {"error", what}});
+  model_.Changed(name);
+}
+
 std::string NicReconciler::OwnerOf(const std::string& name) const {
+  if (name.empty()) return "";
   for (const auto& [server, record] : model_.servers) {
-    if (record.resource().spec().nic() == name) return server;
+    const v1::NetworkServerSpec& spec = record.resource().spec();
+    if (spec.nic() == name || spec.standby_nic() == name) return server;
   }
   for (const auto& [guest, record] : model_.guests) {
     if (record.nic() == name) return guest;

@@ -1,7 +1,7 @@
 // Keeps NICs open and with the domain that is to have them. Loop thread only.
 //
-// Who owns a NIC follows from the model: the server whose specification names it, or the guest that was given
-// it.
+// Who owns a NIC follows from the model: the server whose specification names it (first or standby), or the
+// guest that was given it.
 #pragma once
 
 #include <functional>
@@ -32,6 +32,9 @@ class NicReconciler {
   void AssumeGiven(const std::string& name, uint32_t domain);
   // The domain is gone or gave it back.
   void Withdraw(const std::string& name, uint32_t domain);
+
+  // What keeps a given NIC from getting to its domain; empty: nothing any more.
+  void OnTrouble(const std::string& name, const std::string& what);
 
   // "servers/{id}" or "guests/{id}", or empty.
   std::string OwnerOf(const std::string& name) const;

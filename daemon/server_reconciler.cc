@@ -18,8 +18,6 @@ constexpr absl::Duration kBackOff = absl::Milliseconds(100);
 constexpr absl::Duration kMaxBackOff = absl::Seconds(10);
 // A server that forwarded for less died "in close succession".
 constexpr absl::Duration kShortLife = absl::Milliseconds(300);
-// For a domain that never published a heartbeat, and for adopted ones to connect again.
-constexpr absl::Duration kStartDeadline = absl::Seconds(5);
 // Heartbeats grow every 100 ms (guest/platform/statistics.h), so that less would kill healthy servers.
 constexpr absl::Duration kMinHangTimeout = absl::Milliseconds(250);
 constexpr int kPollsPerTimeout = 5;
@@ -52,8 +50,9 @@ void ServerReconciler::Adopt(const std::string& server, uint32_t domain) {
   connections_.WriteServerKeys(record, domain, slot->role().empty() ? "standby" : slot->role());
   if (slot == record.mutable_active()) {
     runtime.activated = scheduler_.Monotonic();
-    nics_.AssumeGiven(record.resource().spec().nic(), domain);
+    if (slot->nic().empty()) nics_.AssumeGiven(record.resource().spec().nic(), domain);
   }
+  if (!slot->nic().empty()) nics_.AssumeGiven(slot->nic(), domain);
 }
 
 void ServerReconciler::Resume(const std::string& server) {
@@ -142,6 +141,8 @@ bool ServerReconciler::Spawn(ServerRecord& record, Runtime& runtime, DomainRecor
   config.name = absl::StrCat(server, "#", record.next_serial());
   config.kind = hypervisor::DomainKind::kServer;
   config.image = image;
+  config.memory_mib = record.resource().spec().memory_mib();
+  config.vcpus = record.resource().spec().vcpus();
   auto id = hypervisor_.Create(config);
   if (!id.ok()) {
     runtime.message = absl::StrCat("a network server could not be started: ", id.status().message());
@@ -160,6 +161,7 @@ bool ServerReconciler::Spawn(ServerRecord& record, Runtime& runtime, DomainRecor
   Domain& domain = runtime.domains[*id];
   domain.started = scheduler_.Monotonic();
   connections_.WriteServerKeys(record, *id, "standby");
+  GiveAhead(record, slot);
   Log(Level::kInfo, "server domain started",
       {{"server", server}, {"domain", absl::StrCat(*id)}, {"image", image}});
   model_.MarkDirty();
@@ -171,7 +173,7 @@ bool ServerReconciler::Spawn(ServerRecord& record, Runtime& runtime, DomainRecor
 void ServerReconciler::Activate(ServerRecord& record, Runtime& runtime, DomainRecord domain) {
   uint32_t epoch = model_.NextEpoch();
   std::string role = absl::StrCat("active ", epoch);
-  nics_.Give(record.resource().spec().nic(), domain.id(), "");
+  GiveForActivation(record, domain);
   connections_.WriteRole(domain.id(), role);
   // From here on nothing is urgent.
   domain.set_role(role);
@@ -220,11 +222,13 @@ void ServerReconciler::EraseIfGone(const std::string& server) {
     runtime_.erase(it);
   }
   std::string nic = record->resource().spec().nic();
+  std::string standby_nic = record->resource().spec().standby_nic();
   std::string name = server;  // `server` may lie within the record.
   model_.servers.erase(name);
   model_.MarkDirty();
   model_.Changed(name);
   model_.Changed(nic);
+  if (!standby_nic.empty()) model_.Changed(standby_nic);
 }
 
 void ServerReconciler::FailActive(const std::string& server) {
@@ -294,7 +298,8 @@ void ServerReconciler::OnDomainExit(const std::string& server, uint32_t domain,
 void ServerReconciler::AfterDeath(ServerRecord& record, Runtime& runtime, uint32_t domain) {
   std::string server = record.resource().name();
   runtime.domains.erase(domain);
-  nics_.Withdraw(record.resource().spec().nic(), domain);
+  WithdrawNics(record, domain);
+  if (!record.deleting()) GiveWhatIsFree(record, runtime);
   connections_.ForgetServer(record, domain);
   model_.MarkDirty();
   model_.Changed(server);
@@ -394,7 +399,7 @@ void ServerReconciler::PollHeartbeats(const std::string& server) {
     // Polls are counted besides the time, so that a daemon that was itself held up does not blame the server.
     ++domain.stale_polls;
     absl::Duration since = domain.beating ? domain.beat_at : domain.started;
-    absl::Duration limit = domain.beating ? HangTimeout(*record) : kStartDeadline;
+    absl::Duration limit = domain.beating ? HangTimeout(*record) : hypervisor_.StartDeadline();
     if (domain.stale_polls >= kPollsPerTimeout && now - since >= limit) hung.push_back(id);
   }
   for (uint32_t id : hung) {

@@ -92,6 +92,18 @@ class ServerReconciler {
   void OnRole(ServerRecord& record, Runtime& runtime, uint32_t domain);
   void EraseIfGone(const std::string& server);
 
+  // server_nics.cc: servers with a standby NIC. The two NICs belong to the domains' slots of the record.
+  // The one that none of the server's domains has; empty: both are taken.
+  static std::string FreeNic(const ServerRecord& record);
+  // Gives the free NIC to the domain in `slot`, to hold it until it is activated. Does nothing for a server
+  // without a standby NIC, and if none is free.
+  void GiveAhead(const ServerRecord& record, DomainRecord& slot);
+  // For its activation: what it does not have yet.
+  void GiveForActivation(const ServerRecord& record, DomainRecord& domain);
+  void WithdrawNics(const ServerRecord& record, uint32_t domain);
+  // After a death: to those that have none yet.
+  void GiveWhatIsFree(ServerRecord& record, Runtime& runtime);
+
   // server_upgrade.cc
   void AdvanceUpgrade(ServerRecord& record, Runtime& runtime);
   void HandOver(ServerRecord& record, Runtime& runtime);

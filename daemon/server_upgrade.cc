@@ -19,6 +19,8 @@ void ServerReconciler::ArmUpgradeDeadline(ServerRecord& record, Runtime& runtime
 void ServerReconciler::StartUpgrade(const std::string& server) {
   ServerRecord& record = *model_.FindServer(server);
   Runtime& runtime = runtime_[server];
+  // The new one takes the second NIC over from the standby, whose place it is about to take anyway.
+  if (!record.standby().nic().empty()) Destroy(runtime, record.standby().id());
   if (!Spawn(record, runtime, *record.mutable_successor(), record.upgrade().image())) {
     return EndUpgrade(record, runtime, runtime.message);
   }
@@ -66,7 +68,12 @@ void ServerReconciler::AdvanceUpgrade(ServerRecord& record, Runtime& runtime) {
 void ServerReconciler::HandOver(ServerRecord& record, Runtime& runtime) {
   DomainRecord successor = record.successor();
   record.clear_successor();
-  if (record.active().id() != 0) *record.mutable_previous() = record.active();
+  if (record.active().id() != 0) {
+    *record.mutable_previous() = record.active();
+    // It returned its NIC before it said that it is quiesced.
+    record.mutable_previous()->clear_nic();
+    record.mutable_active()->clear_nic();
+  }
   record.mutable_upgrade()->set_step(Upgrade::ACTIVATING);
   Activate(record, runtime, successor);
   operations_.Step(record.upgrade().operation(), "waiting for the new server to be healthy");
@@ -130,7 +137,10 @@ void ServerReconciler::EndUpgrade(ServerRecord& record, Runtime& runtime, const 
   scheduler_.Cancel(runtime.upgrade_timer);
   runtime.upgrade_timer = 0;
   if (record.successor().id() != 0) Destroy(runtime, record.successor().id());
-  if (quiesced && record.active().id() != 0) Activate(record, runtime, record.active());
+  if (quiesced && record.active().id() != 0) {
+    record.mutable_active()->clear_nic();  // It may have returned it.
+    Activate(record, runtime, record.active());
+  }
   operations_.Fail(operation, absl::StrCat(failure, "; the server in use was not changed"));
   model_.MarkDirty();
   model_.Changed(record.resource().name());

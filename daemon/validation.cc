@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/addresses.h"
 #include "daemon/connections.h"
@@ -18,6 +19,8 @@ namespace {
 constexpr size_t kMaxPath = 4095;
 constexpr int kMaxArguments = 64;
 constexpr size_t kMaxArgumentBytes = 4096;
+constexpr uint32_t kMinMemoryMib = 32, kMaxMemoryMib = 1 << 20;
+constexpr uint32_t kMaxVcpus = 64;
 
 absl::Status ValidatePath(const std::string& path, const std::string& field) {
   if (path.empty() || path[0] != '/' || path.size() > kMaxPath || path.find('\0') != std::string::npos) {
@@ -41,6 +44,83 @@ absl::Status Taken(absl::string_view field, const std::string& value, const std:
                     .value = value,
                     .what = absl::StrCat(field, ": ", value, " belongs to ", owner),
                     .next = "Choose another address, or delete that resource first"});
+}
+
+// Of a domain on Xen; `spec` is what `field` names.
+absl::Status CheckSize(hypervisor::Kind kind, uint32_t memory_mib, uint32_t vcpus, const std::string& spec) {
+  if (kind == hypervisor::Kind::kProcess && (memory_mib != 0 || vcpus != 0)) {
+    return InvalidField(spec + (memory_mib != 0 ? ".memory_mib" : ".vcpus"),
+                        absl::StrCat(memory_mib != 0 ? memory_mib : vcpus),
+                        "is for domains on Xen, and this host's are processes", "Leave it out");
+  }
+  if (memory_mib != 0 && (memory_mib < kMinMemoryMib || memory_mib > kMaxMemoryMib)) {
+    return InvalidField(spec + ".memory_mib", absl::StrCat(memory_mib),
+                        absl::StrCat("is not ", kMinMemoryMib, " to ", kMaxMemoryMib),
+                        "Leave it out for the default, or give a value in that range");
+  }
+  if (vcpus > kMaxVcpus) {
+    return InvalidField(spec + ".vcpus", absl::StrCat(vcpus), absl::StrCat("is not 1 to ", kMaxVcpus),
+                        "Leave it out for the default, or give a value in that range");
+  }
+  return absl::OkStatus();
+}
+
+// "0000:03:00.0", in small letters from now on.
+bool CanonicalPciAddress(std::string* address) {
+  constexpr absl::string_view kForm = "xxxx:xx:xx.7";
+  if (address->size() != kForm.size()) return false;
+  for (size_t i = 0; i < kForm.size(); ++i) {
+    char& c = (*address)[i];
+    c = absl::ascii_tolower(static_cast<unsigned char>(c));
+    const bool good = kForm[i] == 'x'   ? absl::ascii_isxdigit(static_cast<unsigned char>(c))
+                      : kForm[i] == '7' ? c >= '0' && c <= '7'
+                                        : c == kForm[i];
+    if (!good) return false;
+  }
+  return (*address)[8] == '0' || (*address)[8] == '1';  // 32 devices on a bus.
+}
+
+absl::Status ValidatePci(const Model& model, v1::Pci* pci) {
+  const std::string field = "nic.spec.pci.address";
+  if (pci->address().empty()) return MissingField(field, "Give the function's address; lspci -D shows it");
+  if (!CanonicalPciAddress(pci->mutable_address())) {
+    return InvalidField(field, pci->address(), "is not the address of a PCI function",
+                        "Give one such as 0000:03:00.0; lspci -D shows it");
+  }
+  for (const auto& [name, record] : model.nics) {
+    if (record.resource().spec().pci().address() != pci->address()) continue;
+    return MakeError(v1::ErrorInfo::NIC_TAKEN,
+                     {.resource = name,
+                      .field = field,
+                      .value = pci->address(),
+                      .what = absl::StrCat("the function ", pci->address(), " is that of ", name, " already"),
+                      .next = "Use that NIC, or another function"});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateStandbyNic(Model& model, const v1::NetworkServerSpec& spec) {
+  const std::string field = "network_server.spec.standby_nic";
+  if (spec.standby_nic().empty()) return absl::OkStatus();
+  if (auto id = ParseName("nics", spec.standby_nic(), field); !id.ok()) return id.status();
+  if (spec.standby_nic() == spec.nic()) {
+    return InvalidField(field, spec.standby_nic(), "is the server's first NIC",
+                        "Give another one on its segment");
+  }
+  if (!spec.standby()) {
+    return InvalidField(field, spec.standby_nic(), "is given though there is to be no standby",
+                        "Leave it out, or have a standby");
+  }
+  const NicRecord* first = model.FindNic(spec.nic());
+  const NicRecord* second = model.FindNic(spec.standby_nic());
+  if (second == nullptr) return NoSuchResource(spec.standby_nic());
+  if (first->mtu() != second->mtu()) {
+    return InvalidField(
+        field, spec.standby_nic(),
+        absl::StrCat("has an MTU of ", second->mtu(), ", the first NIC one of ", first->mtu()),
+        "Give both the same MTU, and declare them anew");
+  }
+  return absl::OkStatus();
 }
 
 // The resource that has `address` already, or empty.
@@ -184,8 +264,20 @@ absl::Status ValidateImage(const std::string& path, const std::string& field) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateNic(const Model& model, v1::NicSpec* spec) {
-  if (!spec->has_tap()) return MissingField("nic.spec.tap", "Say which device the NIC is");
+absl::Status ValidateNic(const Model& model, hypervisor::Kind kind, v1::NicSpec* spec) {
+  const bool xen = kind == hypervisor::Kind::kXen;
+  if (!spec->has_tap() && !spec->has_pci()) {
+    return MissingField(xen ? "nic.spec.pci" : "nic.spec.tap", "Say which device the NIC is");
+  }
+  if (xen && spec->has_tap()) {
+    return InvalidField("nic.spec.tap", spec->tap().interface(), "cannot be a NIC of a domain on Xen",
+                        "Give a PCI function in nic.spec.pci");
+  }
+  if (!xen && spec->has_pci()) {
+    return InvalidField("nic.spec.pci", spec->pci().address(), "cannot be a NIC of a process",
+                        "Give a TAP interface in nic.spec.tap, or run librettosd in Xen's domain 0");
+  }
+  if (xen) return ValidatePci(model, spec->mutable_pci());
   const v1::Tap& tap = spec->tap();
   if (tap.interface().empty())
     return MissingField("nic.spec.tap.interface", "Give the name of the TAP interface");
@@ -210,7 +302,7 @@ absl::Status ValidateNic(const Model& model, v1::NicSpec* spec) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateServer(Model& model, v1::NetworkServerSpec* spec) {
+absl::Status ValidateServer(Model& model, hypervisor::Kind kind, v1::NetworkServerSpec* spec) {
   auto nic = ParseName("nics", spec->nic(), "network_server.spec.nic");
   if (!nic.ok()) return nic.status();
   if (model.FindNic(spec->nic()) == nullptr) return NoSuchResource(spec->nic());
@@ -226,6 +318,8 @@ absl::Status ValidateServer(Model& model, v1::NetworkServerSpec* spec) {
     if (auto s = ValidateImage(spec->image(), "network_server.spec.image"); !s.ok()) return s;
   }
   if (!spec->has_standby()) spec->set_standby(true);
+  if (auto s = ValidateStandbyNic(model, *spec); !s.ok()) return s;
+  if (auto s = CheckSize(kind, spec->memory_mib(), spec->vcpus(), "network_server.spec"); !s.ok()) return s;
   auto timeout = DurationIn(spec->has_hang_timeout(), spec->hang_timeout(), absl::Milliseconds(100),
                             absl::Seconds(60), absl::Milliseconds(500), "network_server.spec.hang_timeout");
   if (!timeout.ok()) return timeout.status();
@@ -233,7 +327,8 @@ absl::Status ValidateServer(Model& model, v1::NetworkServerSpec* spec) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateGuest(Model& model, const std::string& name, v1::GuestSpec* spec, std::string* mac) {
+absl::Status ValidateGuest(Model& model, hypervisor::Kind kind, const std::string& name, v1::GuestSpec* spec,
+                           std::string* mac) {
   auto id = ParseName("servers", spec->server(), "guest.spec.server");
   if (!id.ok()) return id.status();
   const ServerRecord* server = model.FindServer(spec->server());
@@ -291,6 +386,7 @@ absl::Status ValidateGuest(Model& model, const std::string& name, v1::GuestSpec*
     if (auto s = ValidateImage(spec->image(), "guest.spec.image"); !s.ok()) return s;
   }
   if (auto s = CheckArguments(*spec); !s.ok()) return s;
+  if (auto s = CheckSize(kind, spec->memory_mib(), spec->vcpus(), "guest.spec"); !s.ok()) return s;
   if (!spec->files().empty()) {
     if (auto s = ValidatePath(spec->files(), "guest.spec.files"); !s.ok()) return s;
     struct stat info;

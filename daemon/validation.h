@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "daemon/model.h"
 #include "google/protobuf/duration.pb.h"
+#include "hypervisor/hypervisor.h"
 
 namespace librettos::daemon {
 
@@ -19,10 +20,12 @@ inline constexpr uint32_t kMaxQueuePairs = 8;
 inline constexpr size_t kMaxNics = 1024;
 inline constexpr int kMaxSharedAddresses = 8;
 
-absl::Status ValidateNic(const Model& model, v1::NicSpec* spec);
-absl::Status ValidateServer(Model& model, v1::NetworkServerSpec* spec);
+// `kind`: what the hypervisor's domains are, and so which devices and sizes there are.
+absl::Status ValidateNic(const Model& model, hypervisor::Kind kind, v1::NicSpec* spec);
+absl::Status ValidateServer(Model& model, hypervisor::Kind kind, v1::NetworkServerSpec* spec);
 // `mac` is set to the hardware address that the guest gets; empty on shared addresses.
-absl::Status ValidateGuest(Model& model, const std::string& name, v1::GuestSpec* spec, std::string* mac);
+absl::Status ValidateGuest(Model& model, hypervisor::Kind kind, const std::string& name, v1::GuestSpec* spec,
+                           std::string* mac);
 
 // `given` within [low, high]; if it is not set, `otherwise`.
 absl::StatusOr<absl::Duration> DurationIn(bool set, const google::protobuf::Duration& given,

@@ -16,11 +16,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace librettos::hypervisor {
 
 using DomainId = uint32_t;
 
+enum class Kind { kProcess, kXen };
 enum class DomainKind { kServer, kGuest };
 
 struct DomainConfig {
@@ -46,6 +48,9 @@ struct NicConfig {
   std::string network_namespace = {};  // Path such as /run/netns/wire; empty: the daemon's own.
   std::string bridge = {};             // Bridge to put a new TAP into; empty: none.
   std::string pci_address = {};        // "0000:03:00.0"
+  // As NicInfo was when it was open before; empty and 0: never. Of a PCI function nobody else may know.
+  std::string known_address = {};
+  uint32_t known_mtu = 0;
 };
 
 struct NicInfo {
@@ -62,6 +67,9 @@ class DomainObserver {
   virtual void OnDomainConnected(DomainId domain) = 0;
   // The domain gave the device back.
   virtual void OnDeviceReturned(DomainId domain, const std::string& nic) = 0;
+  // A NIC that was given cannot get to its domain now; tried again. `what` is for people; empty: it got
+  // there.
+  virtual void OnNicTrouble(const std::string& /*nic*/, const std::string& /*what*/) {}
   // A domain broke a rule of the platform or of the registry; `reason` is for people.
   virtual void OnDomainViolation(DomainId domain, const std::string& reason) = 0;
 };
@@ -69,16 +77,21 @@ class DomainObserver {
 class Hypervisor {
  public:
   virtual ~Hypervisor() = default;
+  virtual Kind kind() const { return Kind::kProcess; }
 
   // ---- Domains. A domain outlives the daemon.
+  // The domain may still be being built when this returns: it is known by its id from now on, and if it
+  // cannot be built after all, that is its exit.
   virtual absl::StatusOr<DomainId> Create(const DomainConfig& config) = 0;
-  // Kills at once. OnDomainExit follows when it is really gone. NotFound if unknown.
+  // Kills at once. OnDomainExit follows when it runs no more. NotFound if unknown.
   virtual absl::Status Destroy(DomainId domain) = 0;
   // Domains found running at start-up (from a previous daemon). They connect one by one.
   virtual std::vector<std::pair<DomainId, std::string>> Adopted() const = 0;
+  // How long a domain may take from Create to its first heartbeat.
+  virtual absl::Duration StartDeadline() const { return absl::Seconds(5); }
   // Process id of the domain on the host, for people and tests; 0 if it has none (Xen) or is unknown.
   virtual int32_t Pid(DomainId /*domain*/) const { return 0; }
-  // Next id that Create would use; the caller persists it, ids are never reused (SetNextId at start-up).
+  // Next id that Create would use; the caller persists it, ids are not reused soon (SetNextId at start-up).
   virtual void SetNextId(DomainId next) = 0;
 
   // ---- Registry, as domain 0.

@@ -42,6 +42,12 @@ void Forwarder::SetShared(const AddressList& shared) {
 
 // ---- Scheduling ----
 
+void Forwarder::Discard(Nic& nic, uint32_t frames) {
+  for (uint32_t taken = 0; taken < frames; taken += kBatch) {
+    if (nic.Receive(in_) < kBatch) return;
+  }
+}
+
 void Forwarder::Attach(Guest& guest, Nanoseconds now) {
   guest.queue_pairs = guest.end->geometry().queue_pairs;
   guest.active = true;

@@ -32,6 +32,8 @@ class Forwarder final {
   // nullptr: none; then nothing may be attached. The Nic is the caller's.
   void SetNic(Nic* nic, const AddressList& shared);
   void SetShared(const AddressList& shared);
+  // Takes up to `frames` frames from a NIC that is not forwarded for, and forgets them.
+  void Discard(Nic& nic, uint32_t frames);
   // `guest` was activated: forwards for it from now on.
   void Attach(Guest& guest, Nanoseconds now);
   // Forgets the guest; its leases are released. Harmless if it is not attached.

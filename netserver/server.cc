@@ -84,6 +84,8 @@ void Server::OnControlKey(std::string_view name, std::string_view value, bool pr
     }
     shared_ = list;
     forwarder_->SetShared(shared_);
+  } else if (name == "announce") {
+    announce_ = present;
   } else if (name == "lease-key" && present) {
     SipKey key;
     if (!ParseKey(value, key)) return Log("control/lease-key is not 32 hexadecimal digits");
@@ -154,6 +156,7 @@ void Server::OnDevice(const Device& device) {
   Result<Nic*> nic = OpenNic(platform_, device_);
   if (nic.ok()) {
     nic_.reset(nic.value());
+    nic_->SetPromiscuous(true);
     return;
   }
   Publish("data/role", Text().Add("failed nic ").Add(name).Add(": ").Add(ToString(nic.error())).view());
@@ -221,6 +224,11 @@ void Server::Activate(Nanoseconds now) {
       Log("no control/lease-key: leases of this server will not outlive it");
     }
     leases_.Start(last_epoch_);
+    if (announce_) {
+      // It may be what the predecessor has forwarded already, by its own NIC.
+      forwarder_->Discard(*nic_, kMaxDiscard);
+      announcer_.Start(shared_, nic_->address());
+    }
     forwarder_->SetNic(nic_.get(), shared_);
     for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
       fresh_[slot] = false;
@@ -251,6 +259,7 @@ void Server::ActivateGuest(Guest& guest, Nanoseconds now) {
   guest.mode = guest.shared() ? channel::DeclaredMode::kServer : guest.end->declared_mode();
   DeclareLeases(guest);
   forwarder_->Attach(guest, now);
+  if (announce_) announcer_.Include(guest);
 }
 
 // Signals guests after an activation, a few in each turn: each that wakes up takes the CPU, perhaps this one,
@@ -282,6 +291,7 @@ void Server::Quiesce() {
     forwarder_->Detach(*guest);
     guest->end->Deactivate();
   }
+  announcer_.Stop();
   bool for_good = wanted_.kind == Role::Kind::kQuiesced;
   active_ = false;
   if (!for_good) return;
@@ -331,13 +341,15 @@ void Server::Step() {
   statistics_.Beat();
   bool forwards = active_ && behaviour_ == Behaviour::kNormal;
   bool worked = false;
+  if (!active_ && nic_ && announce_) forwarder_->Discard(*nic_, kMaxDiscard);
   if (forwards) {
     if (reclaim_until_) {
       bool holds = now < reclaim_until_ && AwaitsFormerHolders();
       forwarder_->HoldLeases(holds);
       if (now >= reclaim_until_) reclaim_until_ = 0;
     }
-    worked = forwarder_->Turn(now);
+    worked = announcer_.pending() && announcer_.Turn(*nic_);
+    worked = forwarder_->Turn(now) || worked;
     Greet();
     if (forwarder_->delivery().TakeClosed()) {
       for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
@@ -358,6 +370,7 @@ void Server::Step() {
       nic_armed_ = true;
     }
     Nanoseconds until = now + kMaxSleep;
+    if (forwards && announcer_.pending()) until = now + kAnnounceRetry;
     if (forwards && reclaim_until_ > now) until = std::min(until, reclaim_until_);
     platform_.loop().Wait(noted_ ? 0 : until);
     control_at_ = now;

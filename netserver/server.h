@@ -9,6 +9,7 @@
 
 #include "drivers/net/nic.h"
 #include "guest/platform/platform.h"
+#include "netserver/announcer.h"
 #include "netserver/forwarder.h"
 #include "netserver/guest_table.h"
 #include "netserver/lease_table.h"
@@ -32,7 +33,10 @@ class Server final : private RegistryObserver,
   static constexpr Nanoseconds kMaxSleep = 50'000'000;          // Half of what the heartbeat allows.
   static constexpr Nanoseconds kControlPeriod = 100'000;  // How often a busy loop looks for anything else.
   static constexpr int kHealthyTurns = 3;
-  static constexpr int kGreetings = 4;  // Guests signalled per turn after an activation.
+  // More than any NIC holds: a flood must not keep the server from its role.
+  static constexpr uint32_t kMaxDiscard = 4096;
+  static constexpr Nanoseconds kAnnounceRetry = 1'000'000;  // While the NIC is full.
+  static constexpr int kGreetings = 4;                      // Guests signalled per turn after an activation.
 
   explicit Server(Platform& platform, Behaviour behaviour = Behaviour::kNormal);
   ~Server();
@@ -73,6 +77,7 @@ class Server final : private RegistryObserver,
   GuestTable guests_;
   LeaseTable leases_;
   std::unique_ptr<Forwarder> forwarder_;
+  Announcer announcer_{guests_};
 
   Role wanted_;
   bool role_known_ = false;
@@ -84,6 +89,7 @@ class Server final : private RegistryObserver,
   AddressList shared_;
   SipKey key_{};
   bool key_known_ = false;
+  bool announce_ = false;  // The NIC is not the one that its predecessor had (control/announce).
   bool device_known_ = false;
   Device device_{};
   std::unique_ptr<Nic> nic_;

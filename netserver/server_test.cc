@@ -47,6 +47,12 @@ TEST_F(ServerTest, RoleAndNicInEitherOrder) {
   EXPECT_EQ(Read(kServer, "data/role"), "active 1");
 }
 
+TEST_F(ServerTest, ItsNicReceivesForAllItsGuests) {
+  GiveNic(kServer);
+  Run();
+  EXPECT_TRUE(nic_.promiscuous());
+}
+
 TEST_F(ServerTest, NicThatCannotBeOpenedIsReturned) {
   fake::RegisterNic("nic0", nullptr);
   Activate(kServer, 1);
@@ -355,6 +361,78 @@ TEST_F(ServerTest, QuiesceAndBack) {
   EXPECT_EQ(Read(kServer, "data/healthy"), "3");
   EXPECT_EQ(nic_.sent().size(), 1u);
   EXPECT_EQ(a.epoch, 3u);
+}
+
+TEST_F(ServerTest, ANicOfItsOwnIsSilentUntilActivationAndThenAnnounced) {
+  world_.Write(Path(kServer, "control/announce"), "1");
+  TestGuest& a = AddDedicated(1);
+  TestGuest& s = AddShared(3);
+  GiveNic(kServer);
+  nic_.Inject(In(1));
+  a.Send(Out(1));
+  Run();
+  EXPECT_TRUE(nic_.sent().empty());
+  nic_.Inject(In(1));
+  world_.Write(Path(kServer, "control/role"), "active 1");
+  Run();
+  EXPECT_TRUE(a.Take().empty()) << "its predecessor forwarded that";
+  EXPECT_TRUE(s.Take().empty());
+  const auto sent = [&](const Bytes& frame) {
+    return std::count_if(nic_.sent().begin(), nic_.sent().end(), [&](auto& f) { return f.bytes == frame; });
+  };
+  EXPECT_EQ(sent(Out(1)), 1) << "what the guest had sent is forwarded";
+  EXPECT_EQ(sent(Arp(kArpRequest, kNic, A("10.1.0.100"), A("10.1.0.100"))), 1);
+  EXPECT_EQ(sent(Arp(kArpRequest, M(1), A("10.1.0.1"), A("10.1.0.1"))), 1);
+  // Both IPv6 addresses, and the guest's link-local one.
+  int advertisements = 0;
+  for (auto& frame : nic_.sent()) {
+    Packet packet;
+    ASSERT_EQ(Parse(frame.bytes, static_cast<uint32_t>(frame.bytes.size()), packet), Parsed::kOk);
+    if (!packet.has_icmp || packet.icmp_type != kNeighbourAdvertisement) continue;
+    ++advertisements;
+    const MacAddress mac = packet.nd_target == A("fd00::100") ? kNic : M(1);
+    EXPECT_TRUE(packet.nd_target == A("fd00::100") || packet.nd_target == A("fd00::1") ||
+                packet.nd_target == LinkLocal(M(1)));
+    EXPECT_EQ(packet.source_mac, mac);
+    EXPECT_EQ(packet.link_address, mac);
+  }
+  EXPECT_EQ(advertisements, 3);
+  nic_.Inject(In(1));
+  Run();
+  EXPECT_EQ(a.Take().size(), 1u);
+}
+
+TEST_F(ServerTest, ANicThatWasItsPredecessorsLosesNothing) {
+  TestGuest& a = AddDedicated(1);
+  GiveNic(kServer);
+  nic_.Inject(In(1));
+  Run();
+  world_.Write(Path(kServer, "control/role"), "active 1");
+  Run();
+  EXPECT_EQ(a.Take().size(), 1u);
+  EXPECT_TRUE(nic_.sent().empty()) << "nothing to announce";
+}
+
+TEST_F(ServerTest, AnnouncementsWaitForTheNic) {
+  world_.Write(Path(kServer, "control/announce"), "1");
+  for (uint8_t id = 1; id <= 9; ++id) AddDedicated(id);
+  Run();
+  nic_.SetRoom(5);
+  Activate(kServer, 1);
+  EXPECT_EQ(nic_.sent().size(), 5u);
+  nic_.SetRoom(1000);
+  Run();
+  EXPECT_EQ(nic_.sent().size(),
+            2u + 9 * 3);  // Two shared addresses; each guest has two and a link-local one.
+}
+
+TEST_F(ServerTest, AGuestThatConnectsLaterIsAnnounced) {
+  world_.Write(Path(kServer, "control/announce"), "1");
+  Activate(kServer, 1);
+  nic_.sent().clear();
+  AddDedicated(2);
+  Run();
+  EXPECT_EQ(nic_.sent().size(), 3u);
 }
 
 TEST_F(ServerTest, AHostileGuestIsCutOffAlone) {

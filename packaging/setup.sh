@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
 # Installs what building, running and testing librettos needs, from Debian's packages. Quick when all is there.
-# Usage: packaging/setup.sh [--test]     (--test: also what only the tests need). As root.
+# Usage: packaging/setup.sh [--test] [--xen]     (--test: also what only the tests need; --xen: and the Xen lab). As root.
 set -euo pipefail
 
 build=(bazel-bootstrap pkgconf g++ dpkg-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
   libabsl-dev libgtest-dev libgmock-dev libbenchmark-dev libsystemd-dev libseccomp-dev libcli11-dev
-  iproute2 curl ca-certificates procps)
-tests=(python-is-python3 wrk iperf iputils-ping python3 clang libclang-rt-14-dev)
+  libxen-dev libarchive-dev iproute2 curl ca-certificates procps)
+xen=(qemu-system-x86 qemu-utils mmdebstrap e2fsprogs openssh-client python3)
+tests=(python-is-python3 wrk iperf iputils-ping python3 clang libclang-rt-14-dev qemu-system-x86)
 lwip=/usr/src/librettos/lwip
 
 packages=("${build[@]}")
-[ "${1:-}" = --test ] && packages+=("${tests[@]}")
+for option in "$@"; do
+  case "$option" in
+    --test) packages+=("${tests[@]}") ;;
+    --xen) packages+=("${xen[@]}") ;;
+    *) echo "setup: unknown option $option" >&2; exit 2 ;;
+  esac
+done
 
 missing=()
 for package in "${packages[@]}"; do

@@ -26,20 +26,24 @@ def _impl(ctx):
         enabled = True,
         flag_sets = [
             flag_set(actions = _COMPILE, flag_groups = [flag_group(flags = [
-                "-ffreestanding",
+                # Not -ffreestanding: it would turn every small memcpy into a call, and libstdc++'s header-only
+                # parts off. What an image must not use is missing when it is linked.
+                "-DLIBRETTOS_BARE_METAL=1",
+                "-U_FORTIFY_SOURCE",
                 "-fno-pic",
                 "-fno-pie",
-                "-mno-red-zone",
+                "-mno-red-zone",  # Exceptions that start on the same stack must not spoil it.
                 "-mcmodel=kernel",
-                "-mgeneral-regs-only",
-                "-fno-stack-protector",
+                # SSE is allowed everywhere: nothing preempts (guest/platform/xen/cpu.h).
+                "-fstack-protector-strong",
+                "-mstack-protector-guard=global",
+                "-Wframe-larger-than=8192",  # Stacks have 64 KiB.
+                "-fstack-clash-protection",  # No frame is large enough to step over the guard page.
                 "-fcf-protection=none",
                 "-fno-asynchronous-unwind-tables",
                 "-fno-omit-frame-pointer",
                 "-fdata-sections",
                 "-ffunction-sections",
-                "-Wall",
-                "-Wextra",
                 "-g",
             ])]),
             flag_set(actions = _CXX, flag_groups = [flag_group(flags = [
@@ -47,7 +51,7 @@ def _impl(ctx):
                 "-fno-exceptions",
                 "-fno-rtti",
                 "-fno-threadsafe-statics",
-                "-fno-use-cxa-atexit",
+                "-fno-use-cxa-atexit",  # Destructors of statics never run.
             ])]),
             flag_set(
                 actions = [ACTION_NAMES.cpp_link_executable],

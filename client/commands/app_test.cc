@@ -281,6 +281,14 @@ TEST_F(AppTest, CreateNic) {
   EXPECT_EQ(out(), "nics/wire created: FREE\n");
 }
 
+TEST_F(AppTest, ANicIsATapOrAPciFunction) {
+  EXPECT_EQ(Ctl({"nic", "create", "fast", "--pci", "0000:03:00.0"}), kOk);
+  EXPECT_EQ(daemon_.Request("CreateNic"),
+            "nic { name: \"nics/fast\" spec { pci { address: \"0000:03:00.0\" } } }");
+  EXPECT_EQ(Ctl({"nic", "create", "both", "--pci", "0000:03:00.0", "--tap", "tap0"}), kUsage);
+  EXPECT_EQ(Ctl({"nic", "create", "odd", "--pci", "0000:03:00.0", "--bridge", "br0"}), kUsage);
+}
+
 TEST_F(AppTest, DeletePassesEtagAndRequestId) {
   daemon_.Put(Guest(v1::GuestStatus::RUNNING));
   EXPECT_EQ(Ctl({"guest", "delete", "web", "--etag", "e", "--request-id", "r"}), kOk);

@@ -31,6 +31,13 @@ void AddGuard(CLI::App* app, Guard* guard, bool etag) {
       ->type_name("ID");
 }
 
+void AddSize(CLI::App* app, uint32_t* memory_mib, uint32_t* vcpus) {
+  app->add_option("--memory-mib", *memory_mib, "Memory of a domain in MiB, on Xen (default: the daemon's)")
+      ->type_name("N");
+  app->add_option("--vcpus", *vcpus, "Virtual CPUs of a domain, on Xen (default: the daemon's)")
+      ->type_name("N");
+}
+
 void AddWait(CLI::App* app, bool* wait, const std::string& help) {
   app->add_flag("--wait,!--no-wait", *wait, help);
 }

@@ -22,6 +22,9 @@ struct Guard {
 };
 void AddGuard(CLI::App* app, Guard* guard, bool etag);
 
+// --memory-mib and --vcpus, of a domain on Xen.
+void AddSize(CLI::App* app, uint32_t* memory_mib, uint32_t* vcpus);
+
 // --wait, --no-wait.
 void AddWait(CLI::App* app, bool* wait, const std::string& help);
 

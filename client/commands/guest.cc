@@ -94,6 +94,8 @@ struct View<v1::Guest> {
     d.Add("Image", spec.image().empty() ? "the built-in programs" : spec.image());
     d.Add("Arguments", absl::StrJoin(spec.arguments(), " "));
     d.Add("Files", spec.files());
+    if (spec.memory_mib() != 0) d.Add("Memory", absl::StrCat(spec.memory_mib(), " MiB"));
+    if (spec.vcpus() != 0) d.Add("Virtual CPUs", absl::StrCat(spec.vcpus()));
     d.Add("Restart", spec.restart() == v1::GuestSpec::NEVER ? "NEVER" : "ALWAYS");
     d.Section("Running");
     d.Add("Domain", status.domain() == 0 ? "none" : absl::StrCat(status.domain()));
@@ -118,7 +120,7 @@ struct CreateOptions {
   std::string name;
   std::string server, gateway4, gateway6, mac, image, files, restart;
   std::vector<std::string> addresses;
-  uint32_t queue_pairs = 0;
+  uint32_t queue_pairs = 0, memory_mib = 0, vcpus = 0;
   bool wait = true;
   Guard guard;
 };
@@ -134,6 +136,8 @@ v1::CreateGuestRequest ToRequest(const Context& context, const std::string& name
   spec->set_ipv6_gateway(o.gateway6);
   spec->set_mac(o.mac);
   spec->set_queue_pairs(o.queue_pairs);
+  spec->set_memory_mib(o.memory_mib);
+  spec->set_vcpus(o.vcpus);
   spec->set_image(o.image);
   for (const std::string& argument : context.after_dashes) spec->add_arguments(argument);
   spec->set_files(o.files);
@@ -197,6 +201,7 @@ void AddCreate(CLI::App* noun, Context* context) {
                   "Whether it is started again after it ended: always, never (default: always)")
       ->type_name("WHEN")
       ->check(CLI::IsMember({"always", "never"}));
+  AddSize(app, &o->memory_mib, &o->vcpus);
   AddWait(app, &o->wait, "Wait until it is RUNNING (default: yes)");
   AddGuard(app, &o->guard, false);
   app->callback([=] {

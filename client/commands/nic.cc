@@ -30,7 +30,10 @@ struct View<v1::Nic> {
   static std::vector<Cell> Row(const v1::Nic& nic, bool wide, absl::Time now) {
     const v1::Tap& tap = nic.spec().tap();
     std::vector<Cell> row = {nic.name(), State(nic), nic.status().owner(),
-                             nic.spec().has_tap() ? "tap " + tap.interface() : "", nic.status().mac()};
+                             nic.spec().has_pci()   ? "pci " + nic.spec().pci().address()
+                             : nic.spec().has_tap() ? "tap " + tap.interface()
+                                                    : "",
+                             nic.status().mac()};
     if (wide) {
       row.insert(row.end(), {absl::StrCat(nic.status().mtu()), tap.network_namespace(), tap.bridge(),
                              Age(nic.create_time(), now), nic.status().message()});
@@ -43,6 +46,7 @@ struct View<v1::Nic> {
     d.Add("Message", nic.status().message());
     d.Add("Owner", nic.status().owner().empty() ? "nobody" : nic.status().owner());
     d.Section("Specification");
+    if (nic.spec().has_pci()) d.Add("PCI function", nic.spec().pci().address());
     if (nic.spec().has_tap()) {
       d.Add("TAP interface", nic.spec().tap().interface());
       d.Add("Network namespace", nic.spec().tap().network_namespace());
@@ -61,7 +65,7 @@ namespace {
 
 struct CreateOptions {
   std::string name;
-  std::string interface, network_namespace, bridge;
+  std::string interface, network_namespace, bridge, pci;
   Guard guard;
 };
 
@@ -70,25 +74,33 @@ void AddCreate(CLI::App* noun, Context* context) {
   CLI::App* app =
       noun->add_subcommand("create", "Declare a NIC that librettos may hand to domains, and open it");
   app->add_option("NAME", o->name, "Name, with or without \"nics/\"")->required()->type_name("");
-  app->add_option("--tap", o->interface, "TAP interface; made if it does not exist")
-      ->required()
-      ->type_name("INTERFACE");
+  CLI::Option* tap = app->add_option("--tap", o->interface, "TAP interface; made if it does not exist")
+                         ->type_name("INTERFACE");
+  app->add_option("--pci", o->pci, "PCI function, e.g. 0000:03:00.0 (on Xen)")
+      ->excludes(tap)
+      ->type_name("ADDRESS");
   app->add_option("--netns", o->network_namespace,
-                  "Network namespace it is in, e.g. /run/netns/wire (default: the daemon's)")
+                  "Network namespace the TAP is in, e.g. /run/netns/wire (default: the daemon's)")
+      ->needs(tap)
       ->type_name("PATH");
-  app->add_option("--bridge", o->bridge, "Bridge to put it into")->type_name("INTERFACE");
+  app->add_option("--bridge", o->bridge, "Bridge to put the TAP into")->needs(tap)->type_name("INTERFACE");
   AddGuard(app, &o->guard, false);
   app->callback([=] {
+    if (o->interface.empty() && o->pci.empty()) throw CLI::RequiredError("--tap or --pci");
     const std::string name = FullName("nics", o->name);
     context->what = "create " + name;
     context->run = [=]() -> absl::Status {
       v1::CreateNicRequest request;
       request.set_request_id(o->guard.request_id);
       request.mutable_nic()->set_name(name);
-      v1::Tap* tap = request.mutable_nic()->mutable_spec()->mutable_tap();
-      tap->set_interface(o->interface);
-      tap->set_network_namespace(o->network_namespace);
-      tap->set_bridge(o->bridge);
+      v1::NicSpec* spec = request.mutable_nic()->mutable_spec();
+      if (!o->pci.empty()) {
+        spec->mutable_pci()->set_address(o->pci);
+      } else {
+        spec->mutable_tap()->set_interface(o->interface);
+        spec->mutable_tap()->set_network_namespace(o->network_namespace);
+        spec->mutable_tap()->set_bridge(o->bridge);
+      }
       absl::StatusOr<Client*> daemon = context->Daemon();
       if (!daemon.ok()) return daemon.status();
       absl::StatusOr<v1::Nic> nic = (*daemon)->CreateNic(request);

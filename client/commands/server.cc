@@ -87,6 +87,9 @@ struct View<v1::NetworkServer> {
     d.AddAll("Shared addresses", {spec.shared_addresses().begin(), spec.shared_addresses().end()});
     d.Add("Image", spec.image().empty() ? "the daemon's default" : spec.image());
     d.Add("Standby", spec.has_standby() && !spec.standby() ? "no" : "yes");
+    d.Add("Standby NIC", spec.standby_nic());
+    if (spec.memory_mib() != 0) d.Add("Memory", absl::StrCat(spec.memory_mib(), " MiB"));
+    if (spec.vcpus() != 0) d.Add("Virtual CPUs", absl::StrCat(spec.vcpus()));
     d.Add("Hang time-out", spec.has_hang_timeout() ? Time(FromProto(spec.hang_timeout())) : "");
     d.Section("Running");
     d.Add("Active", Domain(status.active_domain(), status.active_pid()));
@@ -111,7 +114,8 @@ constexpr absl::Duration kDefaultWait = absl::Seconds(30);
 
 struct CreateOptions {
   std::string name;
-  std::string nic, image;
+  std::string nic, standby_nic, image;
+  uint32_t memory_mib = 0, vcpus = 0;
   std::vector<std::string> shared;
   bool standby = true;
   std::optional<absl::Duration> hang_timeout;
@@ -128,6 +132,9 @@ absl::Status Create(Context& context, const std::string& name, const CreateOptio
   for (const std::string& address : o.shared) spec->add_shared_addresses(address);
   spec->set_image(o.image);
   if (!o.standby) spec->set_standby(false);
+  if (!o.standby_nic.empty()) spec->set_standby_nic(FullName("nics", o.standby_nic));
+  spec->set_memory_mib(o.memory_mib);
+  spec->set_vcpus(o.vcpus);
   if (o.hang_timeout.has_value()) *spec->mutable_hang_timeout() = ToProto(*o.hang_timeout);
   absl::StatusOr<Client*> daemon = context.Daemon();
   if (!daemon.ok()) return daemon.status();
@@ -159,6 +166,10 @@ void AddCreate(CLI::App* noun, Context* context) {
   app->add_option("--image", o->image, "The server's binary (default: the daemon's)")->type_name("PATH");
   app->add_flag("--standby,!--no-standby", o->standby,
                 "Keep a second server ready to take over (default: yes)");
+  app->add_option("--standby-nic", o->standby_nic,
+                  "A second NIC on the same segment, held ready by the standby (default: none)")
+      ->type_name("NIC");
+  AddSize(app, &o->memory_mib, &o->vcpus);
   AddDuration(app, "--hang-timeout", &o->hang_timeout,
               "How long its heartbeat may stand still, 100ms to 60s (default: 500ms)");
   AddWait(app, &o->wait, "Wait until it is ACTIVE (default: yes)");

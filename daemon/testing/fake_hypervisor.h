@@ -44,12 +44,14 @@ class FakeHypervisor : public Hypervisor {
   std::set<std::string> unavailable_nics;   // OpenNic of them says Unavailable.
   std::set<std::string> open_nics;
   bool fail_create = false;
+  Kind kind_of_domains = Kind::kProcess;
   std::map<std::string, uint64_t> census;
   int creations = 0;
   std::vector<std::string>
       journal;  // "give <nic> <domain>", "write <path> <value>", "create <name>", "destroy <id>"
 
   // ---- Hypervisor
+  Kind kind() const override { return kind_of_domains; }
   absl::StatusOr<DomainId> Create(const DomainConfig& config) override;
   absl::Status Destroy(DomainId domain) override;
   std::vector<std::pair<DomainId, std::string>> Adopted() const override;

@@ -42,6 +42,9 @@ class Nic {
   // `handler` is called from Loop::Wait when frames can be received (or sent again). nullptr: no calls, so
   // that a busy loop that polls pays no wake-up. Level-triggered.
   virtual void SetHandler(Handler* handler) = 0;
+  // On: receives what is sent to anybody, as a server needs that answers for its guests' addresses. Off (at
+  // first): what is sent to address() and to groups. A NIC without such a filter receives all, always.
+  virtual void SetPromiscuous(bool) {}
 };
 
 // Opens `device` with the driver for its kind. The Nic is deleted by the caller before Devices::Return.

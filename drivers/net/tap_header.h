@@ -1,5 +1,5 @@
-// Translation between Offload and the header that a TAP with IFF_VNET_HDR puts before each frame.
-// Virtual I/O Device 1.1, section 5.1.6; here 10 bytes, host byte order.
+// Translation between Offload and the header that a TAP with IFF_VNET_HDR, and a virtio device, put before
+// each frame. Virtual I/O Device 1.1, section 5.1.6; here its first 10 bytes, host byte order.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ struct VnetHeader {
 };
 static_assert(sizeof(VnetHeader) == 10);
 
-// False: the offload does not fit a frame of `length` bytes; the kernel would refuse it or read past it.
+// False: the offload does not fit a frame of `length` bytes; the kernel or device would refuse it or read
+// past it.
 [[nodiscard]] bool ToHeader(const Offload& offload, uint32_t length, VnetHeader& header);
 // False: an offset lies outside of the frame of `length` bytes, or it is of a kind that was not asked for.
 [[nodiscard]] bool FromHeader(const VnetHeader& header, uint32_t length, Offload& offload);

@@ -24,7 +24,12 @@ constexpr uint32_t kStreams = 16;
 
 int Send(int socket, sockets::Epoll& epoll, const sockets::Address& peer, uint64_t rate, size_t size,
          Nanoseconds end) {
-  std::byte packet[kUdpseqMaxBytes] = {};
+  const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[size]());
+  if (buffer == nullptr) {
+    Log("udpseq: cannot send: no memory");
+    return 1;
+  }
+  const std::span<std::byte> packet(buffer.get(), size);
   sockets::EpollEvent events[4];
   uint64_t number = 0, failed = 0;
   bool blocked = false;
@@ -32,9 +37,9 @@ int Send(int socket, sockets::Epoll& epoll, const sockets::Address& peer, uint64
   for (Nanoseconds now = Now(); !sockets::Stopping() && now < end; now = Now()) {
     bool blocks = false;
     for (uint64_t due = std::min(pacer.Due(now), kBurst); due != 0; --due) {
-      Put64(packet, number);
-      Put64(packet + 8, Now());
-      const Result<size_t> sent = sockets::SendTo(socket, {packet, size}, peer);
+      Put64(packet.data(), number);
+      Put64(packet.data() + 8, Now());
+      const Result<size_t> sent = sockets::SendTo(socket, packet, peer);
       blocks = !sent.ok() && sent.error() == Error::kAgain;
       if (blocks) break;  // The number is still to be sent.
       if (!sent.ok()) ++failed;
@@ -111,14 +116,15 @@ class Receiver {
 int Receive(sockets::Epoll& epoll, uint16_t port) {
   const std::unique_ptr<Receiver> receiver(new (std::nothrow) Receiver);
   int endpoints[2];
-  if (receiver == nullptr || OpenEndpoints("udpseq", sockets::Type::kDatagram, port, endpoints) == 0) {
+  const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[kUdpseqMaxBytes]);
+  if (receiver == nullptr || buffer == nullptr ||
+      OpenEndpoints("udpseq", sockets::Type::kDatagram, port, endpoints) == 0) {
     Log("udpseq: cannot receive: no memory or no port");
     return 1;
   }
   for (uint64_t i = 0; i < 2; ++i) {
     if (endpoints[i] >= 0 && !epoll.Add(endpoints[i], sockets::kIn, i).ok()) return 1;
   }
-  std::byte buffer[kUdpseqMaxBytes];
   sockets::EpollEvent events[4];
   while (!sockets::Stopping()) {
     const size_t count = epoll.Wait(events, Now() + kWake);
@@ -126,9 +132,9 @@ int Receive(sockets::Epoll& epoll, uint16_t port) {
       const int socket = endpoints[events[i].data & 1];
       for (uint64_t n = 0; n < kBurst; ++n) {
         sockets::Address peer;
-        const Result<size_t> got = sockets::ReceiveFrom(socket, buffer, &peer);
+        const Result<size_t> got = sockets::ReceiveFrom(socket, {buffer.get(), kUdpseqMaxBytes}, &peer);
         if (!got.ok()) break;
-        receiver->OnDatagram(socket, {buffer, std::min(got.value(), sizeof buffer)}, peer);
+        receiver->OnDatagram(socket, {buffer.get(), std::min(got.value(), kUdpseqMaxBytes)}, peer);
       }
     }
   }

@@ -40,8 +40,8 @@ class ServerEnd {
   virtual bool connected() const = 0;
   virtual bool active() const = 0;
   virtual const Geometry& geometry() const = 0;
-  // Attaches to the rings and marks this server as the one that forwards. Signals the guest if anything stands
-  // in its rings; if not, the caller does soon, by Signal(0). Rings that cannot be taken up are a
+  // Attaches to the rings and marks this server as the one that forwards. Signals the guest if anything
+  // stands in its rings; if not, the caller does soon, by Signal(0). Rings that cannot be taken up are a
   // predecessor's doing or the guest's: they end the connection with the violation as the published reason,
   // until the guest offers other memory.
   virtual Violation Activate(uint32_t epoch) = 0;

@@ -53,6 +53,9 @@ class PciFunction {
   // `handler` is called from Loop::Wait after vector `vector` fired; interrupts coalesce. nullptr: ignored,
   // and nothing wakes the loop.
   virtual void SetInterruptHandler(unsigned vector, Handler* handler) = 0;
+  // Has the handler of `vector` called by the next Loop::Wait, which does not sleep, as if the device had
+  // fired it: for what a driver finds done after it enabled interrupts. Without a handler: nothing happens.
+  virtual void Raise(unsigned vector) = 0;
   virtual void DisableInterrupts() = 0;
 
  protected:

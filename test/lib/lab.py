@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+from lib.streams import make_file
+
 # The workspace; under Bazel, the runfiles, where what was built lies at the same relative paths.
 ROOT = pathlib.Path(__file__).absolute().parents[2]
 # Bazel gives its tests a short PATH; ip, tc, sysctl and others are in sbin.
@@ -89,7 +91,17 @@ def clean_abandoned():
 
 
 class Lab:
-    """Use as a context manager."""
+    """Use as a context manager. test/xen/lab.py is the same on Xen; what differs is said where it does."""
+    # How much of everything the main job and the tests do here.
+    file_mib = 256
+    udp_rate = 2000
+    events = int(os.environ.get("LIBRETTOS_EVENTS", 20))
+    patience = 20  # Seconds in which whatever is waited for has long happened.
+    mode_deadline = 5  # Seconds.
+    upgrade_keeps_all = True  # A planned upgrade loses no frame.
+    server_nics = ("wire0",)  # Its NIC, and if there is a second that of its standby.
+    server_options = ()
+    spare_nics = ("wire1", "wire2")
 
     def __init__(self, binaries=None, server_image=None):
         self.tag = str(os.getpid())
@@ -98,6 +110,7 @@ class Lab:
         self.server_image = server_image or self.binary("netserver/server")
         self.guest_image = self.binary("guest/apps/guest")
         self.socket = self.directory / "librettosd.sock"
+        self.files = self.directory / "files"  # As the daemon sees it.
         self.daemon = None
         self._guardian = None
 
@@ -209,16 +222,46 @@ class Lab:
             text.append(f"--- {path.name}\n" + "\n".join(tail))
         return "\n".join(text)
 
+    # ---- what stands for a domain, a NIC and a guest's files
+
+    @staticmethod
+    def domain(status, role=""):
+        """The domain that a resource's status names; `role`: "", "active" or "standby". Of a process its id."""
+        return status.get(f"{role}Pid" if role else "pid", 0)
+
+    def end_domain(self, domain, sig=signal.SIGKILL):
+        """Ends a domain at once, or hangs it (SIGSTOP)."""
+        kill(domain, sig)
+
+    def domain_runs(self, domain):
+        return start_time(domain) is not None
+
+    def create_nic(self, name):
+        """A TAP interface on the wire."""
+        self.ctl("nic", "create", name, "--tap", name, "--netns", f"/run/netns/{self.namespace('wire')}", "--bridge", "br0")
+
+    def make_file(self, name, mib):
+        """A file of noise for guests, in self.files; its SHA-256."""
+        directory = self.directory / "files"
+        directory.mkdir(exist_ok=True)
+        return make_file(directory / name, mib << 20)
+
     # ---- librettosctl
 
-    def ctl(self, *args, check=True, timeout="20s"):
-        return run(self.binary("client/librettosctl"), "-s", self.socket, "--timeout", timeout, *args, check=check)
+    def ctl(self, *args, check=True, timeout=None):
+        return run(self.binary("client/librettosctl"), "-s", self.socket, "--timeout", timeout or f"{self.patience}s", *args,
+                   check=check)
+
+    def ctl_text(self):
+        """How people call librettosctl here."""
+        return f"{self.binary('client/librettosctl')} -s {self.socket}"
 
     def describe(self, noun, name):
         """The resource, as JSON."""
         return json.loads(self.ctl("-o", "json", noun, "describe", name).stdout)
 
-    def wait_until(self, what, condition, seconds=20):
+    def wait_until(self, what, condition, seconds=None):
+        seconds = seconds or self.patience
         deadline = time.monotonic() + seconds
         while True:
             value = condition()

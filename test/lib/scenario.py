@@ -2,23 +2,23 @@
 import signal
 import time
 
-from lib.lab import kill, start_time
-
 SERVER = "net0"
 WEB, ECHO = "web", "echo"
 ADDRESS = {WEB: ("10.77.0.11", "fd77::11"), ECHO: ("10.77.0.12", "fd77::12")}
 
 
 def create_nics(lab, *names):
-    """A TAP interface on the wire for each name."""
+    """A NIC on the wire for each name."""
     for nic in names:
-        lab.ctl("nic", "create", nic, "--tap", nic, "--netns", f"/run/netns/{lab.namespace('wire')}", "--bridge", "br0")
+        lab.create_nic(nic)
 
 
-def build(lab, files):
+def build(lab, files, *server_options):
     """NICs, a server with a standby, an HTTP guest for `files` and an echo guest; returns when all of it runs."""
-    create_nics(lab, "wire0", "wire1", "wire2")
-    lab.ctl("server", "create", SERVER, "--nic", "wire0")
+    create_nics(lab, *lab.server_nics, *lab.spare_nics)
+    nic, *standby_nic = lab.server_nics
+    lab.ctl("server", "create", SERVER, "--nic", nic, *[f"--standby-nic={name}" for name in standby_nic],
+            *lab.server_options, *server_options)
     for name, program in ((WEB, ["--files", str(files), "--", "http"]), (ECHO, ["--", "echo"])):
         ipv4, ipv6 = ADDRESS[name]
         lab.ctl("guest", "create", name, "--server", SERVER, "--address", f"{ipv4}/24", "--address", f"{ipv6}/64", *program)
@@ -36,7 +36,7 @@ def standby_ready(lab):
 
 def set_mode(lab, guest, mode):
     """Returns the pause in milliseconds that the guest itself measured."""
-    lab.ctl("guest", "set-mode", guest, mode)
+    lab.ctl("guest", "set-mode", guest, mode, "--deadline", f"{lab.mode_deadline}s")
     pause = lab.describe("guest", guest)["status"].get("lastModeChangePause", "0s")
     return float(pause.rstrip("s")) * 1e3
 
@@ -44,17 +44,18 @@ def set_mode(lab, guest, mode):
 def replace_server(lab, sig=signal.SIGKILL):
     """Kills (or stops) the active server, waits until its successor is active and has a standby of its own."""
     before = server_status(lab)
-    kill(before["activePid"], sig)
+    domain = lab.domain(before, "active")
+    lab.end_domain(domain, sig)
     lab.wait_until("another server is active", lambda: (s := server_status(lab))["state"] == "ACTIVE" and
-                   s["epoch"] > before["epoch"] and s["activePid"] != before["activePid"])
-    if start_time(before["activePid"]) is not None:
-        raise RuntimeError(f"process {before['activePid']} of the replaced server still runs")
+                   s["epoch"] > before["epoch"] and lab.domain(s, "active") != domain)
+    if lab.domain_runs(domain):
+        raise RuntimeError(f"domain {domain} of the replaced server still runs")
     standby_ready(lab)
 
 
 def upgrade(lab, image, check=True, health_timeout="5s"):
     done = lab.ctl("server", "upgrade", SERVER, "--image", str(image), "--health-timeout", health_timeout, check=check,
-                   timeout="60s")
+                   timeout=f"{3 * lab.patience}s")
     standby_ready(lab)
     return done
 

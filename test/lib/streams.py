@@ -9,8 +9,8 @@ import time
 class UdpStream:
     """test/tools/stream against an echo server."""
 
-    def __init__(self, lab, address, port=7, rate=2000):
-        self._process = lab.client_start(lab.binary("test/tools/stream"), address, port, "--rate", rate,
+    def __init__(self, lab, address, port=7, rate=None):
+        self._process = lab.client_start(lab.binary("test/tools/stream"), address, port, "--rate", rate or lab.udp_rate,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def mark(self, instant_ns=0):

@@ -53,7 +53,8 @@ class ErrorsTest(unittest.TestCase):
                          "--count": ["-1", "x"], "--nic": ["a_b"], "--server": ["a_b"], "--address": ["x"], "--shared": ["x"],
                          "--gateway4": ["x"], "--gateway6": ["x"], "--mac": ["x"], "--queue-pairs": ["9", "x"], "--image": ["/nonexistent"],
                          "--files": ["/nonexistent"], "--restart": ["sometimes"], "--tap": ["sixteen-letters-"], "--netns": ["relative"],
-                         "--bridge": ["a/b"], "--guest": ["a_b"]}
+                         "--bridge": ["a/b"], "--guest": ["a_b"], "--pci": ["x", "0000:03:00.0"], "--standby-nic": ["a_b"],
+                         "--memory-mib": ["64", "x"], "--vcpus": ["2", "x"]}  # Right ones of Xen's are wrong for processes.
         any_value = {"--help", "--watch", "--wait", "--no-wait", "--standby", "--no-standby"}
         for command, options in self.commands().items():
             with self.subTest(command):

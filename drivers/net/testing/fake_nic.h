@@ -33,6 +33,7 @@ class FakeNic final : public Nic {
   void Inject(std::vector<std::byte> frame, const Offload& offload = {}) {
     arrived_.push_back({std::move(frame), offload});
   }
+  bool promiscuous() const { return promiscuous_; }
   size_t waiting() const { return arrived_.size(); }
   std::vector<NicFrame>& sent() { return sent_; }
   // True if the handler was called.
@@ -46,6 +47,7 @@ class FakeNic final : public Nic {
   size_t Transmit(std::span<const OutFrame> frames) override;
   size_t Receive(std::span<InFrame> frames) override;
   void SetHandler(Handler* handler) override { handler_ = handler; }
+  void SetPromiscuous(bool on) override { promiscuous_ = on; }
 
  private:
   MacAddress address_;
@@ -54,6 +56,7 @@ class FakeNic final : public Nic {
   NicCounters counters_;
   size_t room_ = SIZE_MAX;
   bool was_full_ = false;
+  bool promiscuous_ = false;
   std::deque<NicFrame> arrived_;
   std::vector<NicFrame> sent_;
   Handler* handler_ = nullptr;

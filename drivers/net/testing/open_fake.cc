@@ -33,6 +33,7 @@ class Access final : public Nic {
   size_t Transmit(std::span<const OutFrame> frames) override { return nic_->Transmit(frames); }
   size_t Receive(std::span<InFrame> frames) override { return nic_->Receive(frames); }
   void SetHandler(Handler* handler) override { nic_->SetHandler(handler); }
+  void SetPromiscuous(bool on) override { nic_->SetPromiscuous(on); }
 
  private:
   FakeNic* nic_;

@@ -1,0 +1,104 @@
+// What the drivers of PCI NICs have in common: the frame loops, the link, and interrupts made into
+// level-triggered calls.
+//
+// An interrupt is masked once it came. While there is something to do, the handler is called from every
+// Loop::Wait, without further interrupts; only then are interrupts armed again, and after that is looked once
+// more. So a burst costs one interrupt, and nothing is missed.
+//
+// While the link is down, frames to send are refused as if the device were full. A device that was withdrawn
+// (reads as all ones), or that broke the rules, is given up: what is sent is counted as tx_errors, and
+// nothing is received.
+#pragma once
+
+#include "drivers/net/nic.h"
+#include "guest/platform/pci.h"
+
+namespace librettos {
+
+class PciNic : public Nic {
+ public:
+  MacAddress address() const final { return address_; }
+  uint32_t mtu() const final { return mtu_; }
+  const NicCounters& counters() const final { return counters_; }
+  size_t Transmit(std::span<const OutFrame> frames) final;
+  size_t Receive(std::span<InFrame> frames) final;
+  void SetHandler(Handler* handler) final;
+
+ protected:
+  enum class Sent { kTaken, kRefused, kFull };
+  enum class Got { kNothing, kFrame, kBad };
+  enum class Link { kUp, kDown, kGone };
+
+  PciNic(PciFunction& function, const Device& device);
+
+  // ---- The device's.
+  virtual void Reclaim() = 0;  // Takes back the buffers of frames that were sent.
+  virtual Sent Put(const OutFrame& frame) = 0;
+  virtual void PublishSent() = 0;  // Tells the device of all that was put.
+  virtual Got Take(InFrame& frame) = 0;
+  virtual void PublishTaken() = 0;  // Gives it the buffers back.
+  virtual bool FrameReady() = 0;
+  virtual bool RoomReady() = 0;     // After Reclaim: enough that calling for it pays.
+  virtual bool Idle() = 0;          // After Reclaim: nothing is left to be sent.
+  virtual void Arm(bool room) = 0;  // Enables the interrupt for received frames, and for room.
+  virtual void Disarm() = 0;
+  virtual Link ReadLink() = 0;
+  virtual void OnInterrupt(bool) {}  // First thing; true: it was armed.
+
+  virtual void OnLink() { UpdateLink(); }  // The vector of the link's changes.
+
+  // The most that one Receive takes in, good or bad: the size of the ring.
+  virtual uint32_t ReceiveBudget() const = 0;
+
+  Handler* queue_handler() { return &queue_vector_; }
+  Handler* link_handler() { return &link_vector_; }
+  void SetAddress(const MacAddress& address) { address_ = address; }
+  // Looks at the link; calls for room if it came up.
+  void UpdateLink();
+  void GiveUp(std::string_view reason);
+  bool gone() const { return gone_; }
+  // Waits, but not for long, for what was taken to leave. For destructors.
+  void Drain();
+
+  PciFunction& function_;
+
+ private:
+  static constexpr Nanoseconds kLinkPeriod = 1'000'000;  // Between two looks at a link or device that fails.
+  static constexpr Nanoseconds kDrainTime = 10'000'000;  // A full ring at 1 Gb/s.
+  static constexpr uint32_t kDrainTurns = 10'000'000;
+
+  class QueueVector final : public Handler {
+   public:
+    explicit QueueVector(PciNic& nic) : nic_(nic) {}
+    void OnEvent() override { nic_.OnQueueVector(); }
+
+   private:
+    PciNic& nic_;
+  };
+  class LinkVector final : public Handler {
+   public:
+    explicit LinkVector(PciNic& nic) : nic_(nic) {}
+    void OnEvent() override { nic_.OnLink(); }
+
+   private:
+    PciNic& nic_;
+  };
+
+  void OnQueueVector();
+  bool Ready();
+  void LookAgain();
+
+  MacAddress address_;
+  const uint32_t mtu_;
+  NicCounters counters_;
+  QueueVector queue_vector_{*this};
+  LinkVector link_vector_{*this};
+  Handler* handler_ = nullptr;
+  bool awaiting_room_ = false;
+  bool armed_ = false;
+  bool link_up_ = true;  // Until it was looked at.
+  bool gone_ = false;
+  Nanoseconds looked_at_ = 0;
+};
+
+}  // namespace librettos
