@@ -69,7 +69,9 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     header->server_epoch.store(epoch, std::memory_order_release);
     header->server.store(platform_.self(), std::memory_order_release);
     active_ = true;
-    // Whatever signal our predecessor owed the guest is made good by one: the guest looks at all rings.
+    // Whatever signal our predecessor owed the guest is made good by one: the guest looks at all rings. Those
+    // that have something to do get it now; it is owed to the others, too, if they wait for a ring that the
+    // predecessor had emptied: whoever activates signals them later (Server::Greet).
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
       if (transmit_[pair].Pending() == 0 && receive_[pair].Drained()) continue;
       Signal(0);
