@@ -189,12 +189,14 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
   if (!drained_ && interface_.channel().Passed(position_)) {
     drained_ = true;
     interface_.AwaitDrain(false);
+    drained_at_ = now;
     pause_ = Now() - began_;
   }
   if (drained_) {
-    // On some wires it is never quiet: there the deadline ends it.
+    // Before the announcement was out the wire sent to the NIC, and that can still be under way. On some
+    // wires it is never quiet: there the deadline ends it.
     const bool quiet = now - std::min(now, interface_.nic_received_at()) >= kQuiet;
-    if (now - began_ < kQuiet || (!quiet && now < deadline_)) return;
+    if (now - drained_at_ < kQuiet || (!quiet && now < deadline_)) return;
     CloseNic();
     ReturnDevice(in_use_);
     in_use_[0] = 0;
@@ -223,7 +225,7 @@ Nanoseconds ModeSwitch::next() const {
   if (mode_ == Mode::kPreparingDirect) return deadline_;
   if (mode_ == Mode::kPreparingServer) {
     if (!drained_) return deadline_;
-    return std::max(began_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
+    return std::max(drained_at_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
   }
   return UINT64_MAX;
 }

@@ -9,7 +9,9 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "drivers/net/nic.h"
@@ -33,6 +35,8 @@ class FakeNic final : public Nic {
   void Inject(std::vector<std::byte> frame, const Offload& offload = {}) {
     arrived_.push_back({std::move(frame), offload});
   }
+  // Called whenever Transmit has taken frames; may throw, for a domain that dies right then.
+  void SetTransmitted(std::function<void()> transmitted) { transmitted_ = std::move(transmitted); }
   bool promiscuous() const { return promiscuous_; }
   size_t waiting() const { return arrived_.size(); }
   std::vector<NicFrame>& sent() { return sent_; }
@@ -60,6 +64,7 @@ class FakeNic final : public Nic {
   std::deque<NicFrame> arrived_;
   std::vector<NicFrame> sent_;
   Handler* handler_ = nullptr;
+  std::function<void()> transmitted_;
 };
 
 // For open_fake: OpenNic of a device called `name` reaches `nic` until it is registered again (nullptr:

@@ -7,6 +7,6 @@ def mutant(name, src, remove, put = ""):
         testonly = True,
         srcs = [src],
         outs = [name + ".cc"],
-        cmd = "python3 $(location mutate.py) $< $@ '%s' '%s'" % (remove, put),
-        tools = ["mutate.py"],
+        cmd = "python3 $(location //bazel:mutate.py) $< $@ '%s' '%s'" % (remove, put),
+        tools = ["//bazel:mutate.py"],
     )
