@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs each fuzzer (bazel/fuzz.bzl) on its corpus, under AddressSanitizer and UndefinedBehaviorSanitizer, some at a time.
-#   test/fuzz.sh [SECONDS [JUNIT.xml [NAME …]]]     default: 60 seconds each, all of them
+#   test/fuzz.sh [SECONDS [JUNIT.xml [NAME …]]]     default: 20 seconds each, all of them
 # A finding fails, and leaves its input as hexadecimal text in ./findings.hex, to become a line of the corpus.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-seconds=${1:-60}
+seconds=${1:-20}
 junit=${2:-}
 shift $(($# < 2 ? $# : 2))
 
