@@ -1,5 +1,6 @@
 #include "netserver/delivery.h"
 
+#include "guest/platform/fault_point.h"
 #include "netserver/text.h"
 
 namespace librettos::netserver {
@@ -63,7 +64,9 @@ void Delivery::MarkDirty(Pair& pair) {
 
 void Delivery::Publish(Pair& pair) {
   if (!Usable(*pair.guest)) return;
-  if (pair.guest->end->receive(pair.index).Publish()) Signal(pair);
+  const bool wanted = pair.guest->end->receive(pair.index).Publish();
+  FAULT_POINT("server.published");
+  if (wanted) Signal(pair);
 }
 
 void Delivery::PublishAll() {

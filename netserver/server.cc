@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "guest/platform/fault_point.h"
+
 namespace librettos::netserver {
 namespace {
 
@@ -44,6 +46,7 @@ Status Server::Start() {
   if (status.ok()) status = platform_.registry().Watch(control_base_.view(), this);
   if (!status.ok()) return status;
   platform_.devices().SetObserver(this);
+  FAULT_POINT("server.starting");
   ready_ = '1';
   Publish("data/ready", "1");
   return {};
@@ -212,6 +215,7 @@ void Server::RemoveGuest(Guest* guest) {
 void Server::Activate(Nanoseconds now) {
   if (active_) Quiesce();  // A newer epoch of the same role: take everything up anew.
   if (!nic_) return;
+  FAULT_POINT("server.told");
   last_epoch_ = wanted_.epoch;
   active_ = true;
   turns_ = 0;
@@ -236,6 +240,7 @@ void Server::Activate(Nanoseconds now) {
     }
     greeted_ = 0;
   }
+  FAULT_POINT("server.activated");
   Publish("data/role", Text().Add("active ").Add(last_epoch_).view());
   // On the clock that all processes share.
   Log(Text()
@@ -285,6 +290,7 @@ void Server::DeclareLeases(Guest& guest) {
 
 // Between two turns: nothing is under way, all that was handed on is committed and published.
 void Server::Quiesce() {
+  FAULT_POINT("server.quiescing");
   for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
     Guest* guest = guests_.at(slot);
     if (!guest) continue;
@@ -297,6 +303,7 @@ void Server::Quiesce() {
   if (!for_good) return;
   forwarder_->SetNic(nullptr, shared_);
   if (device_known_) ReturnDevice();
+  FAULT_POINT("server.nic-returned");
   last_epoch_ = std::max(last_epoch_, wanted_.epoch);
   quiesced_epoch_ = wanted_.epoch;
   Publish("data/role", Text().Add("quiesced ").Add(wanted_.epoch).view());
@@ -350,6 +357,7 @@ void Server::Step() {
     }
     worked = announcer_.pending() && announcer_.Turn(*nic_);
     worked = forwarder_->Turn(now) || worked;
+    if (greeted_ == 0) FAULT_POINT("server.greeting");
     Greet();
     if (forwarder_->delivery().TakeClosed()) {
       for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
@@ -359,6 +367,7 @@ void Server::Step() {
       noted_ = true;
     }
     if (turns_ < kHealthyTurns && ++turns_ == kHealthyTurns) {
+      FAULT_POINT("server.healthy");
       Publish("data/healthy", Text().Add(last_epoch_).view());
     }
   }

@@ -5,6 +5,7 @@
 
 #include "guest/net/network_config.h"
 #include "guest/net/text.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::guest {
 
@@ -152,6 +153,7 @@ void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
       ReturnDevice(now_.nic);
       return Finish(Mode::kServer, 0, (Text() << "nic-" << ToString(nic.error())).view());
     }
+    FAULT_POINT("guest.nic-opened");
     interface_.SetNic(*nic);
     interface_.SetRoute(Route::kHold);
     interface_.Flush();  // What was put but not yet published must get out to be drained.
@@ -159,9 +161,12 @@ void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
     opened_ = true;
   }
   if (interface_.channel().Drained()) {
+    FAULT_POINT("guest.drained");
     Declare(channel::DeclaredMode::kDirect, Route::kNic);
+    FAULT_POINT("guest.declared-direct");
     interface_.SetRoute(Route::kNic);
     interface_.Flush();
+    FAULT_POINT("guest.direct");
     std::memcpy(in_use_, now_.nic, sizeof(in_use_));
     Finish(Mode::kDirect, Now() - began_, {});
   } else if (now >= deadline_) {
@@ -179,6 +184,7 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
   began_ = now;
   drained_ = false;
   Declare(channel::DeclaredMode::kServer, Route::kChannel);
+  FAULT_POINT("guest.declared-server");
   position_ = interface_.channel().position();
   interface_.AwaitDrain(true);
   interface_.SetRoute(Route::kChannel);
@@ -187,6 +193,7 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
 
 void ModeSwitch::TickPreparingServer(Nanoseconds now) {
   if (!drained_ && interface_.channel().Passed(position_)) {
+    FAULT_POINT("guest.announced");
     drained_ = true;
     interface_.AwaitDrain(false);
     drained_at_ = now;
@@ -198,8 +205,10 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
     const bool quiet = now - std::min(now, interface_.nic_received_at()) >= kQuiet;
     if (now - drained_at_ < kQuiet || (!quiet && now < deadline_)) return;
     CloseNic();
+    FAULT_POINT("guest.nic-closed");
     ReturnDevice(in_use_);
     in_use_[0] = 0;
+    FAULT_POINT("guest.nic-returned");
     return Finish(Mode::kServer, pause_, {});
   }
   if (now >= deadline_) {

@@ -218,8 +218,9 @@ class Lab:
     def domain_logs(self, lines=20):
         text = []
         for path in sorted(self.directory.glob("log/*")):
-            tail = path.read_text(errors="replace").splitlines()[-lines:]
-            text.append(f"--- {path.name}\n" + "\n".join(tail))
+            with contextlib.suppress(FileNotFoundError):  # Old ones are removed.
+                tail = path.read_text(errors="replace").splitlines()[-lines:]
+                text.append(f"--- {path.name}\n" + "\n".join(tail))
         return "\n".join(text)
 
     # ---- what stands for a domain, a NIC and a guest's files
