@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "daemon/convert.h"
 #include "daemon/errors.h"
 #include "daemon/log.h"
@@ -59,7 +58,7 @@ grpc::Status Caller::Read(const std::function<absl::Status(Api&)>& method) { ret
 
 grpc::Status Caller::Mutate(grpc::ServerContext* context, const char* method, const std::string& request_id,
                             const std::string& resource, const std::function<absl::Status(Api&)>& body) {
-  absl::Time start = absl::Now();
+  const absl::Duration start = EventLoop::Monotonic();
   const Peer peer = peers_.Find(context->peer());
   absl::Status status =
       peer.role == Role::kOperator ? OnLoop(body) : RoleTooLow(peer, peers_.groups(), method, resource);
@@ -72,7 +71,7 @@ grpc::Status Caller::Mutate(grpc::ServerContext* context, const char* method, co
        {"pid", absl::StrCat(peer.pid)},
        {"result", std::string(absl::StatusCodeToString(status.code()))},
        {"reason", info.has_value() ? v1::ErrorInfo::Reason_Name(info->reason()) : "none"},
-       {"duration_us", absl::StrCat(absl::ToInt64Microseconds(absl::Now() - start))}});
+       {"duration_us", absl::StrCat(absl::ToInt64Microseconds(EventLoop::Monotonic() - start))}});
   return ToGrpc(status);
 }
 
@@ -82,12 +81,13 @@ grpc::Status Caller::MutateAndAwaitDeletion(grpc::ServerContext* context, const 
   auto subscription = hub_.Subscribe({resource});
   grpc::Status status = Mutate(context, method, request_id, resource, body);
   if (!status.ok() || subscription == nullptr) return status;
-  absl::Time until = absl::Now() + kDeletionPatience;
+  const absl::Duration until = EventLoop::Monotonic() + kDeletionPatience;
   bool there = true;
   while (true) {
     loop_.Run([&] { there = api_.Exists(resource); });
-    if (!there || context->IsCancelled() || subscription->closed() || absl::Now() >= until) return status;
-    subscription->Take(std::min(kCancellationCheck, until - absl::Now()));
+    if (!there || context->IsCancelled() || subscription->closed() || EventLoop::Monotonic() >= until)
+      return status;
+    subscription->Take(std::min(kCancellationCheck, until - EventLoop::Monotonic()));
   }
 }
 
@@ -103,13 +103,13 @@ grpc::Status Caller::Wait(grpc::ServerContext* context, const v1::WaitOperationR
   if (!status.ok() || response->state() != v1::Operation::RUNNING) return status;
   auto subscription = hub_.Subscribe({request.name()});
   if (subscription == nullptr) return ToGrpc(TooManyWatchers());
-  absl::Time until = absl::Now() + *timeout;
+  const absl::Duration until = EventLoop::Monotonic() + *timeout;
   while (true) {
     response->Clear();
     status = Read([&](Api& api) { return api.GetOperation(get, response); });
     if (!status.ok() || response->state() != v1::Operation::RUNNING) return status;
-    if (absl::Now() >= until || context->IsCancelled() || subscription->closed()) return status;
-    subscription->Take(std::min(kCancellationCheck, until - absl::Now()));
+    if (EventLoop::Monotonic() >= until || context->IsCancelled() || subscription->closed()) return status;
+    subscription->Take(std::min(kCancellationCheck, until - EventLoop::Monotonic()));
   }
 }
 

@@ -36,9 +36,9 @@ struct Domain {
   bool adopted = false;
 
   std::unique_ptr<Connection> connection;
-  bool declared = false;       // On the present connection.
-  bool ever_declared = false;  // To this daemon.
-  absl::Time declared_at = absl::InfinitePast();
+  bool declared = false;                                   // On the present connection.
+  bool ever_declared = false;                              // To this daemon.
+  absl::Duration declared_at = -absl::InfiniteDuration();  // EventLoop::Monotonic.
   absl::Duration backoff = kMinBackoff;
   EventLoop::TimerId reconnect_timer = 0;
   WatchFeed feed;
@@ -49,7 +49,7 @@ struct Domain {
 
   uint64_t violations = 0;
   uint64_t unreported_violations = 0;
-  absl::Time last_report = absl::InfinitePast();
+  absl::Duration last_report = -absl::InfiniteDuration();
 };
 
 }  // namespace librettos::process
