@@ -74,6 +74,9 @@ def clean(directory):
         for pid in run("ip", "netns", "pids", namespace.name, check=False).stdout.split():
             kill(int(pid))
         run("ip", "netns", "del", namespace.name, check=False)
+    for mount in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        if mount.split()[1].startswith(f"{directory}/"):
+            run("umount", "-l", mount.split()[1], check=False)
     shutil.rmtree(directory, ignore_errors=True)
     with contextlib.suppress(OSError):
         BASE.rmdir()

@@ -17,7 +17,6 @@ class EnvironmentTest(unittest.TestCase):
         self.state = self.lab.directory / "state"
         self.state.mkdir()
         run("mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", self.state)
-        self.addCleanup(run, "umount", "-l", self.state, check=False)
         self.lab.make_file("file", 1)
         self.lab.start_daemon()
         scenario.build(self.lab, self.lab.files)
@@ -100,14 +99,16 @@ class EnvironmentTest(unittest.TestCase):
         self.assertEqual(self.lab.socket.stat().st_mode & 0o777, 0o660)
         self.assertIn("was removed and is made anew", self.lab.log())
 
-    def test_domain_socket_removed(self):
+    def test_sockets_of_servers_removed(self):
         before = scenario.server_status(self.lab)
-        for path in self.lab.directory.glob("run/domains/*.sock"):
-            path.unlink()
-        # The connections stand; without them, what can no longer be reached is replaced.
+        for domain in (before["activeDomain"], before["standbyDomain"]):
+            (self.lab.directory / "run" / "domains" / f"{domain}.sock").unlink()
+        # Their connections stand, and a new daemon replaces whom it cannot reach.
         self.assertEqual(self.create("late", 100).returncode, 0)
+        self.assert_serves()
         scenario.restart_daemon(self.lab)
         self.assertNotEqual(scenario.server_status(self.lab)["activePid"], before["activePid"])
+        self.assert_serves()
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class SoakTest(FaultCases, unittest.TestCase):
         found = {}
         for name, pid in processes.items():
             with open(f"/proc/{pid}/maps") as maps:
-                found[name] = (len(os.listdir(f"/proc/{pid}/fd")), sum("memfd" in line for line in maps), memory_mib(pid)[1])
+                found[name] = (len(os.listdir(f"/proc/{pid}/fd")), sum("memfd" in line for line in maps), memory_mib(pid)[0])
         return found
 
     def under_traffic(self, name, count, event):
