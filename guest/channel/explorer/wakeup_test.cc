@@ -5,8 +5,8 @@
 // the guest rings the server that Header::server names; a server writes itself there when it takes up the
 // rings (ServerEnd::Activate), and then rings each guest once (Server::Greet).
 //
-// Compiled with LIBRETTOS_MUTANT the ring.cc below is one that was broken on purpose (bazel/mutant.bzl): then the
-// explorer must find it.
+// Compiled with LIBRETTOS_MUTANT the ring.cc below is one that was broken on purpose (bazel/mutant.bzl): then
+// the explorer must find it.
 #include <gtest/gtest.h>
 
 #include <new>
