@@ -28,6 +28,9 @@ void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
   if (timeout < absl::Hours(24 * 365)) context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
 }
 
+// Unlike absl::Now() it does not jump when the host's time is set.
+absl::Duration Monotonic() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
+
 template <typename Request, typename Response, typename Stub>
 using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
@@ -216,9 +219,9 @@ absl::StatusOr<std::vector<v1::Operation>> Client::ListOperations() {
 
 absl::StatusOr<v1::Operation> Client::WaitOperation(absl::string_view name, absl::Duration timeout) {
   using google::protobuf::util::TimeUtil;
-  const absl::Time end = absl::Now() + timeout;
+  const absl::Duration end = Monotonic() + timeout;
   while (true) {
-    const absl::Duration left = std::max(end - absl::Now(), absl::ZeroDuration());
+    const absl::Duration left = std::max(end - Monotonic(), absl::ZeroDuration());
     const absl::Duration step = std::min(left, kWaitStep);
     v1::WaitOperationRequest request;
     request.set_name(std::string(name));
@@ -233,13 +236,13 @@ absl::StatusOr<v1::Operation> Client::WaitOperation(absl::string_view name, absl
         Call(options, stubs_->operations, &v1::Operations::Stub::WaitOperation, request);
     if (!operation.ok() && !absl::IsUnavailable(operation.status())) return operation;
     if (operation.ok() && operation->state() != v1::Operation::RUNNING) return operation;
-    if (absl::Now() >= end) {
+    if (Monotonic() >= end) {
       if (!operation.ok()) return operation;
       return absl::DeadlineExceededError(
           absl::StrCat(name, " still runs after ", absl::FormatDuration(timeout),
                        operation->message().empty() ? "" : ": ", operation->message()));
     }
-    if (!operation.ok()) absl::SleepFor(std::min(kRetryPause, end - absl::Now()));
+    if (!operation.ok()) absl::SleepFor(std::min(kRetryPause, end - Monotonic()));
   }
 }
 

@@ -152,6 +152,8 @@ absl::Status Api::SetGuestMode(const v1::SetGuestModeRequest& request, v1::Opera
   record->mutable_change()->set_number(model_.NextChange());
   record->mutable_change()->set_target(request.mode());
   record->mutable_change()->set_deadline_ms(absl::ToInt64Milliseconds(*deadline));
+  record->set_control_mode(GuestReconciler::ControlMode(*record, request.mode(), record->change().number(),
+                                                        record->change().deadline_ms()));
   *response = *c_.operations.Find(operation);
   if (auto s = CommitAnswer(request.request_id(), kMethod, request, *response); !s.ok()) {
     *record = before;

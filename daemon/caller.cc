@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "daemon/convert.h"
 #include "daemon/errors.h"
 #include "daemon/log.h"
@@ -66,7 +65,7 @@ Caller::UnaryReactor* Caller::Read(grpc::CallbackServerContext* context,
 Caller::Change Caller::ChangeOf(grpc::CallbackServerContext* context, const char* method,
                                 const std::string& request_id, const std::string& resource,
                                 std::function<absl::Status(Api&)> body) {
-  return {peers_.Find(context->peer()), absl::Now(), method,
+  return {peers_.Find(context->peer()), EventLoop::Monotonic(), method,
           request_id.substr(0, 64),     resource,    std::move(body)};
 }
 
@@ -83,7 +82,7 @@ absl::Status Caller::Apply(const Change& change) {
        {"pid", absl::StrCat(change.peer.pid)},
        {"result", std::string(absl::StatusCodeToString(status.code()))},
        {"reason", info.has_value() ? v1::ErrorInfo::Reason_Name(info->reason()) : "none"},
-       {"duration_us", absl::StrCat(absl::ToInt64Microseconds(absl::Now() - change.start))}});
+       {"duration_us", absl::StrCat(absl::ToInt64Microseconds(EventLoop::Monotonic() - change.start))}});
   return status;
 }
 

@@ -43,7 +43,7 @@ class Caller {
  private:
   struct Change {
     Peer peer;
-    absl::Time start;
+    absl::Duration start;  // EventLoop::Monotonic.
     std::string method, request_id, resource;
     std::function<absl::Status(Api&)> body;
   };

@@ -7,6 +7,7 @@
 #include "daemon/log.h"
 #include "daemon/mode_report.h"
 #include "daemon/names.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::daemon {
 namespace {
@@ -91,6 +92,7 @@ bool GuestReconciler::Spawn(GuestRecord& record, Runtime& runtime) {
     model_.Changed(guest);
     return false;
   }
+  FAULT_POINT("daemon.guest-spawned");
   model_.DomainIdUsed(*id);
   model_.owner_of_domain[*id] = guest;
   record.set_domain(*id);
@@ -141,6 +143,7 @@ void GuestReconciler::EraseIfGone(const std::string& guest) {
 void GuestReconciler::TakeNicBack(GuestRecord& record, uint32_t domain) {
   if (record.nic().empty()) return;
   std::string nic = record.nic();
+  FAULT_POINT("daemon.nic-back");
   record.clear_nic();
   nics_.Withdraw(nic, domain);
   model_.MarkDirty();
@@ -194,6 +197,11 @@ void GuestReconciler::OnDomainConnected(const std::string& guest, uint32_t domai
   GuestRecord* record = model_.FindGuest(guest);
   if (record == nullptr || record->domain() != domain) return;
   runtime_[guest].connected = true;
+  // A predecessor of the daemon may have died before it gave the NIC; who has it gets nothing.
+  if (!record->change().operation().empty() && record->change().target() == v1::DIRECT &&
+      !record->nic().empty()) {
+    nics_.Give(record->nic(), domain, record->mac());
+  }
   model_.Changed(guest);
 }
 
@@ -218,6 +226,7 @@ void GuestReconciler::OnMode(GuestRecord& record, Runtime& runtime) {
   runtime.transition = report->transition;
   if (report->transition == v1::GuestStatus::TRANSITION_UNSPECIFIED) record.set_mode(report->mode);
   if (changed) {
+    FAULT_POINT("daemon.mode-changed");
     record.set_mode_changes(record.mode_changes() + 1);
     *record.mutable_last_pause() = ToProto(absl::Microseconds(report->pause_us));
   }
@@ -247,10 +256,15 @@ void GuestReconciler::EndChange(GuestRecord& record, Runtime& runtime) {
   model_.MarkDirty();
 }
 
+std::string GuestReconciler::ControlMode(const GuestRecord& record, v1::Mode target, uint32_t number,
+                                         int64_t deadline_ms) {
+  const bool direct = target == v1::DIRECT;
+  return absl::StrCat(direct ? "direct " : "server ", number, " ", deadline_ms, " ",
+                      direct ? IdOf(record.nic()) : "-");
+}
+
 void GuestReconciler::WriteMode(GuestRecord& record, v1::Mode target, uint32_t number, int64_t deadline_ms) {
-  bool direct = target == v1::DIRECT;
-  record.set_control_mode(absl::StrCat(direct ? "direct " : "server ", number, " ", deadline_ms, " ",
-                                       direct ? IdOf(record.nic()) : "-"));
+  record.set_control_mode(ControlMode(record, target, number, deadline_ms));
   hypervisor_.Write(absl::StrCat(DomainPath(record.domain()), "/control/mode"), record.control_mode());
   model_.MarkDirty();
 }
@@ -260,7 +274,9 @@ void GuestReconciler::StartModeChange(const std::string& guest) {
   Runtime& runtime = runtime_[guest];
   const ModeChange& change = record.change();
   if (change.target() == v1::DIRECT) nics_.Give(record.nic(), record.domain(), record.mac());
+  FAULT_POINT("daemon.mode-recorded");
   WriteMode(record, change.target(), change.number(), change.deadline_ms());
+  FAULT_POINT("daemon.mode-written");
   ArmChangeDeadline(record, runtime);
   model_.Changed(guest);
 }

@@ -33,6 +33,10 @@ class GuestReconciler {
 
   void Reconcile(const std::string& guest);
   void Delete(const std::string& guest);
+  // What `control/mode` is to say. A change and this are written down together, so that a successor of the
+  // daemon says it, too.
+  static std::string ControlMode(const GuestRecord& record, v1::Mode target, uint32_t number,
+                                 int64_t deadline_ms);
   // The record's change is set and committed.
   void StartModeChange(const std::string& guest);
 

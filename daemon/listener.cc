@@ -24,6 +24,7 @@ namespace {
 constexpr int kBacklog = 128;
 constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
 constexpr absl::Duration kTellPeriod = absl::Minutes(1);  // Of refusals, which a client can repeat at will.
+constexpr absl::Duration kCheckPeriod = absl::Seconds(1);
 
 absl::Status RemoveStaleSocket(const std::string& path) {
   struct stat info;
@@ -57,6 +58,35 @@ bool AdmitGroup(const std::string& socket, gid_t group) {
   return setxattr(socket.c_str(), "system.posix_acl_access", &list, sizeof(list), 0) == 0;
 }
 
+// A listening socket at `address`, where there is none.
+absl::StatusOr<int> Open(const sockaddr_un& address, const RoleGroups& groups) {
+  const std::string socket = address.sun_path;
+  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  absl::Cleanup close_it = [descriptor] { close(descriptor); };
+  if (descriptor < 0 || bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return absl::InternalError(
+        absl::StrCat("cannot listen on ", socket, ": ", strerror(errno), ". Check its directory."));
+  }
+  // All this before it listens: until then nobody can connect.
+  if (chmod(socket.c_str(), 0660) != 0) {
+    return absl::InternalError(absl::StrCat("cannot set the mode of ", socket, ": ", strerror(errno)));
+  }
+  if (chown(socket.c_str(), static_cast<uid_t>(-1), groups.operators) != 0) {
+    return absl::InternalError(
+        absl::StrCat("cannot give ", socket, " to the group ", groups.operators_name, ": ", strerror(errno)));
+  }
+  if (groups.viewers.has_value() && !AdmitGroup(socket, *groups.viewers)) {
+    return absl::InternalError(
+        absl::StrCat("cannot let the group of --viewer_group use ", socket, ": ", strerror(errno),
+                     ". Does its file system have access control lists? Or leave out --viewer_group."));
+  }
+  if (listen(descriptor, kBacklog) != 0) {
+    return absl::InternalError(absl::StrCat("cannot listen on ", socket, ": ", strerror(errno)));
+  }
+  std::move(close_it).Cancel();
+  return descriptor;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(const std::string& socket, const Access& access,
@@ -80,48 +110,44 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(const std::string& so
     groups.viewers = *group;
   }
   if (auto status = RemoveStaleSocket(socket); !status.ok()) return status;
-  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  absl::Cleanup close_it = [descriptor] { close(descriptor); };
-  const mode_t before = umask(0117);  // 0660 from the first moment on.
-  const bool bound =
-      descriptor >= 0 && bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-  const int error = errno;
-  umask(before);
-  if (!bound) {
-    return absl::InternalError(
-        absl::StrCat("cannot listen on ", socket, ": ", strerror(error), ". Check its directory."));
-  }
-  // Only then may clients come.
-  if (chown(socket.c_str(), static_cast<uid_t>(-1), groups.operators) != 0) {
-    return absl::InternalError(
-        absl::StrCat("cannot give ", socket, " to the group ", access.operators, ": ", strerror(errno)));
-  }
-  if (groups.viewers.has_value() && !AdmitGroup(socket, *groups.viewers)) {
-    return absl::InternalError(
-        absl::StrCat("cannot let the group ", access.viewers, " use ", socket, ": ", strerror(errno),
-                     ". Does its file system have access control lists? Or leave out --viewer_group."));
-  }
-  if (listen(descriptor, kBacklog) != 0) {
-    return absl::InternalError(absl::StrCat("cannot listen on ", socket, ": ", strerror(errno)));
-  }
-  std::move(close_it).Cancel();
-  return std::unique_ptr<Listener>(new Listener(socket, descriptor, std::move(groups), loop));
+  absl::StatusOr<int> descriptor = Open(address, groups);
+  if (!descriptor.ok()) return descriptor.status();
+  return std::unique_ptr<Listener>(new Listener(address, *descriptor, std::move(groups), loop));
 }
 
-Listener::Listener(std::string socket, int descriptor, RoleGroups groups, EventLoop& loop)
-    : socket_(std::move(socket)), descriptor_(descriptor), loop_(loop), peers_(std::move(groups)) {}
+Listener::Listener(const sockaddr_un& address, int descriptor, RoleGroups groups, EventLoop& loop)
+    : address_(address), descriptor_(descriptor), loop_(loop), peers_(std::move(groups)) {}
 
 Listener::~Listener() {
   Stop();
   loop_.Cancel(retry_);
+  loop_.Cancel(check_);
   if (connected_) loop_.Unwatch(descriptor_);
   close(descriptor_);
-  unlink(socket_.c_str());
+  unlink(address_.sun_path);
 }
 
 void Listener::Start(std::function<void(int)> connected) {
   connected_ = std::move(connected);
   Watch();
+  check_ = loop_.After(kCheckPeriod, [this] { Check(); });
+}
+
+// Somebody who tidies up may have removed the socket: nobody could connect for as long as the daemon lives.
+void Listener::Check() {
+  check_ = loop_.After(kCheckPeriod, [this] { Check(); });
+  struct stat info;
+  if (lstat(address_.sun_path, &info) == 0 || errno != ENOENT) return;
+  absl::StatusOr<int> fresh = Open(address_, peers_.groups());
+  if (!fresh.ok()) {
+    return Log(Level::kError, "the API's socket is gone and cannot be made anew",
+               {{"error", std::string(fresh.status().message())}});
+  }
+  Log(Level::kWarning, "the API's socket was removed and is made anew", {{"socket", address_.sun_path}});
+  if (retry_ == 0) loop_.Unwatch(descriptor_);
+  close(descriptor_);
+  descriptor_ = *fresh;
+  if (retry_ == 0) Watch();
 }
 
 void Listener::Watch() {

@@ -5,6 +5,8 @@
 // by the kernel. Created and destroyed on the loop thread, or while the loop does not run.
 #pragma once
 
+#include <sys/un.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,8 +26,8 @@ class Listener {
     std::string operators;  // Group that may do everything besides root; empty: the daemon's own.
     std::string viewers;    // Group that may look; empty: none.
   };
-  // Replaces a socket that a dead daemon left: the caller has made sure that no other daemon lives. Called
-  // before other threads make files: sets the umask for a moment.
+  // Replaces a socket that a dead daemon left: the caller has made sure that no other daemon lives. If the
+  // socket's file is removed later, it is made anew within a second.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(const std::string& socket, const Access& access,
                                                           EventLoop& loop);
   ~Listener();  // Removes the socket.
@@ -37,15 +39,17 @@ class Listener {
   Peers& peers() { return peers_; }
 
  private:
-  Listener(std::string socket, int descriptor, RoleGroups groups, EventLoop& loop);
+  Listener(const sockaddr_un& address, int descriptor, RoleGroups groups, EventLoop& loop);
   void Watch();
+  void Check();
   void Accept() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  const std::string socket_;
-  const int descriptor_;
+  const sockaddr_un address_;
+  int descriptor_;
   EventLoop& loop_;
   Peers peers_;
   EventLoop::TimerId retry_ = 0;
+  EventLoop::TimerId check_ = 0;
   std::function<void(int)> connected_;
   absl::Time tell_at_ = absl::InfinitePast();  // When a refusal may be logged again.
   absl::Mutex mutex_;

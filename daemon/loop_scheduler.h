@@ -1,8 +1,6 @@
 // The Scheduler of the running daemon.
 #pragma once
 
-#include <time.h>
-
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -18,11 +16,7 @@ class LoopScheduler : public Scheduler {
     return loop_.After(delay, std::move(callback));
   }
   void Cancel(TimerId timer) override { loop_.Cancel(timer); }
-  absl::Duration Monotonic() const override {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return absl::DurationFromTimespec(now);
-  }
+  absl::Duration Monotonic() const override { return EventLoop::Monotonic(); }
   absl::Time Wall() const override { return absl::Now(); }
 
  private:

@@ -190,6 +190,20 @@ TEST_F(ModeChangeTest, DaemonDiesDuringAChangeAndTheGuestFinishes) {
   EXPECT_EQ(NicStatus().owner(), "guests/g");
 }
 
+TEST_F(ModeChangeTest, DaemonDiesOnceAChangeIsWrittenDownAndItsSuccessorStartsIt) {
+  CreateAll();
+  Begin(v1::DIRECT);
+  std::string control = Control();
+  std::vector<std::string> devices = hv_.domains[domain_].devices;
+  ASSERT_EQ(devices.size(), 1u);
+  hv_.domains[domain_]
+      .devices.clear();  // It was not yet given, and the key, which goes with the daemon, not written.
+  Restart();
+  EXPECT_EQ(Control(), control);
+  ConnectAll();
+  EXPECT_EQ(hv_.domains[domain_].devices, devices);
+}
+
 TEST_F(ModeChangeTest, RestartBacksOffForShortLives) {
   CreateAll();
   int before = hv_.creations;

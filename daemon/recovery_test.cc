@@ -229,6 +229,16 @@ TEST_F(RecoveryTest, StateThatCannotBeReadStopsTheStartAndTouchesNothing) {
   EXPECT_EQ(Journal("destroy"), -1);
 }
 
+TEST_F(RecoveryTest, AnOperationWithoutANumberIsPassedOver) {
+  Kill();
+  State state;
+  state.add_operations()->set_name("op");
+  ASSERT_TRUE(Store(directory_).Save(state).ok());
+  Start();
+  EXPECT_TRUE(recovered_.ok()) << recovered_;
+  EXPECT_TRUE(controller_->model.operations.empty());
+}
+
 TEST_F(RecoveryTest, StopDestroysDomainsAndKeepsTheSpecification) {
   CreateServer();
   controller_->DestroyAll();

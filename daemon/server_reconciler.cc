@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "daemon/convert.h"
 #include "daemon/log.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::daemon {
 namespace {
@@ -158,6 +159,7 @@ bool ServerReconciler::Spawn(ServerRecord& record, Runtime& runtime, DomainRecor
     model_.Changed(server);
     return false;
   }
+  FAULT_POINT("daemon.spawned");
   record.set_next_serial(record.next_serial() + 1);
   model_.DomainIdUsed(*id);
   model_.owner_of_domain[*id] = server;
@@ -178,9 +180,12 @@ bool ServerReconciler::Spawn(ServerRecord& record, Runtime& runtime, DomainRecor
 // Takes a copy: callers pass slots that change here.
 void ServerReconciler::Activate(ServerRecord& record, Runtime& runtime, DomainRecord domain) {
   uint32_t epoch = model_.NextEpoch();
+  FAULT_POINT("daemon.activating");
   std::string role = absl::StrCat("active ", epoch);
   GiveForActivation(record, domain);
+  FAULT_POINT("daemon.nic-given");
   connections_.WriteRole(domain.id(), role);
+  FAULT_POINT("daemon.role-written");
   // From here on nothing is urgent.
   domain.set_role(role);
   *record.mutable_active() = domain;
@@ -267,6 +272,7 @@ void ServerReconciler::OnDomainExit(const std::string& server, uint32_t domain,
   bool killed_by_us = runtime.domains.contains(domain) && runtime.domains[domain].destroying;
 
   if (was_active && !record.deleting()) {
+    FAULT_POINT("daemon.noticed");
     bool short_life = !runtime.forwarding || now - runtime.activated < kShortLife;
     runtime.forwarding = false;
     runtime.failing_over = true;
@@ -303,6 +309,7 @@ void ServerReconciler::OnDomainExit(const std::string& server, uint32_t domain,
 
 void ServerReconciler::AfterDeath(ServerRecord& record, Runtime& runtime, uint32_t domain) {
   std::string server = record.resource().name();
+  FAULT_POINT("daemon.forgetting");
   runtime.domains.erase(domain);
   WithdrawNics(record, domain);
   if (!record.deleting()) GiveWhatIsFree(record, runtime);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
 #include "daemon/server_reconciler.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::daemon {
 
@@ -42,10 +43,12 @@ void ServerReconciler::AdvanceUpgrade(ServerRecord& record, Runtime& runtime) {
       // stopped.
       if (!model_.Commit().ok())
         return RevertUpgrade(record, runtime, "the daemon's state could not be written");
+      FAULT_POINT("daemon.upgrade-recorded");
       operations_.Step(record.upgrade().operation(), "handing over");
       runtime.notice = scheduler_.Monotonic();
       runtime.measuring = true;
       connections_.WriteRole(record.active().id(), record.active().role());
+      FAULT_POINT("daemon.quiesce-written");
       ArmUpgradeDeadline(record, runtime);
       return;
     }
@@ -75,12 +78,15 @@ void ServerReconciler::HandOver(ServerRecord& record, Runtime& runtime) {
     record.mutable_active()->clear_nic();
   }
   record.mutable_upgrade()->set_step(Upgrade::ACTIVATING);
+  FAULT_POINT("daemon.quiesced");
   Activate(record, runtime, successor);
+  FAULT_POINT("daemon.handed-over");
   operations_.Step(record.upgrade().operation(), "waiting for the new server to be healthy");
   ArmUpgradeDeadline(record, runtime);
 }
 
 void ServerReconciler::FinishUpgrade(ServerRecord& record, Runtime& runtime) {
+  FAULT_POINT("daemon.upgraded");
   std::string operation = record.upgrade().operation();
   record.mutable_resource()->mutable_spec()->set_image(record.upgrade().image());
   record.mutable_resource()->set_etag(model_.NextEtag());

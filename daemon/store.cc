@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "guest/platform/fault_point.h"
 #include "hypervisor/fnv.h"
 
 namespace librettos::daemon {
@@ -84,6 +85,7 @@ absl::Status Store::Save(const State& state) {
   if (status.ok()) status = WriteAll(fd, body, temporary);
   if (status.ok() && fsync(fd) != 0) status = HostError("cannot flush", temporary, errno);
   if (close(fd) != 0 && status.ok()) status = HostError("cannot close", temporary, errno);
+  FAULT_POINT("daemon.state-written");
   if (status.ok() && rename(temporary.c_str(), path().c_str()) != 0) {
     status = HostError("cannot replace", path(), errno);
   }
@@ -91,6 +93,7 @@ absl::Status Store::Save(const State& state) {
     unlink(temporary.c_str());
     return status;
   }
+  FAULT_POINT("daemon.state-replaced");
   // The rename itself is durable only with its directory. Past it the new state stands, so a failure here is
   // not one.
   int directory = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -30,6 +30,8 @@ uint64_t Tag(int descriptor, uint32_t generation) {
 
 }  // namespace
 
+absl::Duration EventLoop::Monotonic() { return absl::Nanoseconds(MonotonicNs()); }
+
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
   std::unique_ptr<EventLoop> loop(new EventLoop);
   loop->epoll_ = epoll_create1(EPOLL_CLOEXEC);

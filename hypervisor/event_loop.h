@@ -23,6 +23,8 @@ class EventLoop {
   using TimerId = uint64_t;
 
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
+  // The clock of timers: it does not jump when the host's time is set. Any thread.
+  static absl::Duration Monotonic();
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
 

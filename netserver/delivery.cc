@@ -1,5 +1,7 @@
 #include "netserver/delivery.h"
 
+#include "guest/platform/fault_point.h"
+
 namespace librettos::netserver {
 namespace {
 
@@ -100,6 +102,7 @@ void Delivery::Publish(Pair& pair) {
     SpinLockHolder holder(pair.receive_lock, sharing_.several());
     signal = pair.guest->end->receive(pair.index).Publish();
   }
+  FAULT_POINT("server.published");
   if (signal) Signal(pair);
 }
 

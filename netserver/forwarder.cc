@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "guest/platform/fault_point.h"
 #include "netserver/responder.h"
 #include "netserver/source_check.h"
 
@@ -237,8 +238,10 @@ bool Forwarder::TurnNic(Nanoseconds now) {
   size_t total = 0;
   for (int round = 0; round < 2; ++round) {
     size_t count = nic_->Receive(in_);
+    if (count) FAULT_POINT("server.received");
     for (size_t i = 0; i < count; ++i) FromWire(in_[i], now);
     total += count;
+    if (count) FAULT_POINT("server.delivered");
     if (count) delivery_.PublishAll();
     if (count < kBatch) break;
   }
@@ -317,6 +320,7 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
     }
     if (!count) break;
     worked = true;
+    FAULT_POINT("server.looked");
     uint32_t done = Process(pair, count, cost, now);
     delivery_.PublishAll();
     if (!Usable(guest)) return true;  // Closed on the way: its rings are gone.
@@ -328,7 +332,10 @@ bool Forwarder::TurnPair(Pair& pair, Nanoseconds now) {
         Count(totals_, Counter::k_replayed_frames), Count(guest.row, Counter::k_replayed_frames);
       pair.replay_entries -= std::min(pair.replay_entries, slots_[i].received.entries);
     }
-    if (ring.Commit(entries)) delivery_.Signal(pair);
+    FAULT_POINT("server.sent");
+    const bool wanted = ring.Commit(entries);
+    FAULT_POINT("server.consumed");
+    if (wanted) delivery_.Signal(pair);
     cost += done;
     if (done < count) {
       ring.Rewind();
@@ -503,6 +510,7 @@ Forwarder::Control Forwarder::HandleControl(Pair& pair, const ControlMessage& me
         if (!guest.active) return Control::kDone;
       }
       ControlMessage reply;
+      FAULT_POINT("server.lease");
       const uint64_t random = message.port ? 0 : NextRandom();
       {
         SpinLockHolder holder(sharing_.leases, sharing_.several());

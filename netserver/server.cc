@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "guest/platform/fault_point.h"
+
 namespace librettos::netserver {
 namespace {
 
@@ -45,6 +47,7 @@ Status Server::Start() {
   if (status.ok()) status = platform_.registry().Watch(control_base_.view(), this);
   if (!status.ok()) return status;
   platform_.devices().SetObserver(this);
+  FAULT_POINT("server.starting");
   ready_ = '1';
   Publish("data/ready", "1");
   return {};
@@ -250,6 +253,7 @@ void Server::CloseCutOff() {
 void Server::Activate(Nanoseconds now) {
   if (active_) Quiesce();  // A newer epoch of the same role: take everything up anew.
   if (!nic_) return;
+  FAULT_POINT("server.told");
   last_epoch_ = wanted_.epoch;
   active_ = true;
   turns_ = 0;
@@ -274,6 +278,7 @@ void Server::Activate(Nanoseconds now) {
     }
     greeted_ = 0;
   }
+  FAULT_POINT("server.activated");
   Publish("data/role", Text().Add("active ").Add(last_epoch_).view());
   // On the clock that all processes share.
   Log(Text()
@@ -323,6 +328,7 @@ void Server::DeclareLeases(Guest& guest) {
 
 // Between two turns: nothing is under way, all that was handed on is committed and published.
 void Server::Quiesce() {
+  FAULT_POINT("server.quiescing");
   for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
     Guest* guest = guests_.at(slot);
     if (!guest) continue;
@@ -335,6 +341,7 @@ void Server::Quiesce() {
   if (!for_good) return;
   loops_.SetNic(nullptr, shared_);
   if (device_known_) ReturnDevice();
+  FAULT_POINT("server.nic-returned");
   last_epoch_ = std::max(last_epoch_, wanted_.epoch);
   quiesced_epoch_ = wanted_.epoch;
   Publish("data/role", Text().Add("quiesced ").Add(wanted_.epoch).view());
@@ -378,6 +385,7 @@ void Server::Run() {
 bool Server::Forward(Nanoseconds now) {
   bool worked = announcer_.pending() && announcer_.Turn(*nic_);
   worked = loops_.first().Turn(now) || worked;
+  if (greeted_ == 0) FAULT_POINT("server.greeting");
   Greet();
   if (loops_.TakeClosed()) CloseCutOff();
   return worked;
@@ -401,7 +409,10 @@ void Server::Step() {
   if (forwards) {
     worked = Forward(now);
     if (turns_ < kHealthyTurns) {
-      if (all_turned && ++turns_ == kHealthyTurns) Publish("data/healthy", Text().Add(last_epoch_).view());
+      if (all_turned && ++turns_ == kHealthyTurns) {
+        FAULT_POINT("server.healthy");
+        Publish("data/healthy", Text().Add(last_epoch_).view());
+      }
       loops_.WakeAll();
     }
   }

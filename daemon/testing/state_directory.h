@@ -15,8 +15,11 @@ namespace librettos::daemon {
 class StateDirectory {
  public:
   StateDirectory() {
-    std::string name =
-        absl::StrCat(std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp", "/librettosd-fuzz-XXXXXX");
+    const char* given = getenv("TMPDIR");
+    std::string name = absl::StrCat(given                                 ? given
+                                    : std::filesystem::exists("/dev/shm") ? "/dev/shm"
+                                                                          : "/tmp",
+                                    "/librettosd-fuzz-XXXXXX");
     FUZZ_CHECK(mkdtemp(name.data()) != nullptr);
     path_ = name;
   }

@@ -9,6 +9,7 @@
 #include "guest/channel/ring_key.h"
 #include "guest/channel/text.h"
 #include "guest/channel/view.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::channel {
 namespace {
@@ -179,6 +180,7 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
       const Status status = platform_.registry().Publish(path.view(), value.view());
       if (!status.ok()) return status;
     }
+    FAULT_POINT("guest.offered");
     return OfferMemory(connection);
   }
 
@@ -186,6 +188,7 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
     Result<GrantRef> grant = region_->GrantTo(connection.server, /*writable=*/true);
     if (!grant.ok()) return grant.error();
     connection.grant = *grant;
+    FAULT_POINT("guest.granted");
     Text path = Frontend(connection.server);
     path.Add("/ring");
     return platform_.registry().Publish(path.view(), RingKey{*grant, kVersion, geometry_}.Format().view());

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "guest/channel/word.h"
+
 namespace librettos::channel {
 
 inline constexpr uint32_t kMagic = 0x6c627274;  // "lbrt"
@@ -49,9 +51,9 @@ static_assert(sizeof(Descriptor) == 16);
 
 // One side's words of a ring on a cache line of its own.
 struct alignas(64) SideWords {
-  std::atomic<uint32_t> index;         // Producer: entries published. Consumer: entries whose effect is done.
-  std::atomic<uint32_t> event_index;   // Wants an event when the other side's index passes this …
-  std::atomic<uint32_t> event_wanted;  // … if this is 1.
+  Word index;         // Producer: entries published. Consumer: entries whose effect is done.
+  Word event_index;   // Wants an event when the other side's index passes this …
+  Word event_wanted;  // … if this is 1.
 };
 
 struct RingControl {

@@ -44,7 +44,7 @@ bool Passed(Index event, Index before, Index after) {
 // store.
 template <class Index>
 bool WantsEvent(const SideWords& peer, Index before, Index after) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  FullFence();
   // Relaxed: the fence above orders them. A hostile wish costs its owner a wake-up too many or too few.
   if (peer.event_wanted.load(std::memory_order_relaxed) != 1) return false;
   return Passed(static_cast<Index>(peer.event_index.load(std::memory_order_relaxed)), before, after);
@@ -55,7 +55,7 @@ template <class Index>
 void Arm(SideWords& own, Index event) {
   own.event_index.store(event, std::memory_order_relaxed);
   own.event_wanted.store(1, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  FullFence();
 }
 
 // Relaxed: a wish that is seen for too long costs one needless event.

@@ -8,6 +8,7 @@
 #include "guest/channel/ring_key.h"
 #include "guest/channel/text.h"
 #include "guest/channel/view.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::channel {
 namespace {
@@ -62,14 +63,18 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
         return violation;
       }
     }
+    FAULT_POINT("server.attached");
     Header* header = HeaderOf(memory);
     // In this order, so that the guest never takes our epoch for our predecessor's (GuestEnd, FindServer).
     // Release: each is seen after the one before.
     header->server.store(0, std::memory_order_release);
+    FAULT_POINT("server.unnamed");
     header->server_epoch.store(epoch, std::memory_order_release);
     header->server.store(platform_.self(), std::memory_order_release);
     active_ = true;
-    // Whatever signal our predecessor owed the guest is made good by one: the guest looks at all rings.
+    // Whatever signal our predecessor owed the guest is made good by one: the guest looks at all rings. Those
+    // that have something to do get it now; it is owed to the others, too, if they wait for a ring that the
+    // predecessor had emptied: whoever activates signals them later (Server::Greet).
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
       if (transmit_[pair].Pending() == 0 && receive_[pair].Drained()) continue;
       Signal(0);
@@ -194,6 +199,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
       return Fail("map", mapping.error());
     }
     mapping_ = *mapping;
+    FAULT_POINT("server.mapped");
     if (!HeaderIsRight()) return Close(Violation::kBadHeader);
     phase_ = Phase::kBinding;
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs && phase_ == Phase::kBinding; ++pair) {
@@ -222,11 +228,13 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
       if (!binders_[pair].port) return;
     }
+    FAULT_POINT("server.bound");
     phase_ = Phase::kConnected;
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
       binders_[pair].port->SetHandler(&binders_[pair]);
     }
     PublishState(kStateConnected, {});
+    FAULT_POINT("server.connected");
     observer_->OnConnected(this);
   }
 

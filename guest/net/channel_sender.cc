@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "guest/platform/fault_point.h"
+
 namespace librettos::guest {
 
 bool ChannelSender::Put(uint32_t pair, const OutFrame& frame) {
@@ -25,7 +27,9 @@ uint32_t ChannelSender::Publish() {
   for (uint32_t pair = 0; pair < pairs(); pair++) {
     if (!unpublished_[pair]) continue;
     unpublished_[pair] = false;
+    FAULT_POINT("guest.put");
     if (!end_->transmit(pair).Publish()) continue;
+    FAULT_POINT("guest.published");
     end_->Signal(pair);
     rung++;
   }

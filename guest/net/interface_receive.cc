@@ -8,6 +8,7 @@
 #include "guest/net/interface.h"
 #include "guest/net/text.h"
 #include "guest/net/udp_flow.h"
+#include "guest/platform/fault_point.h"
 #include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
 #include "lwip/priv/tcp_priv.h"
@@ -54,6 +55,7 @@ bool Interface::ReceiveChannel() {
       received_.CopyTo(buffer->data());
       Input(buffer, received_.length, received_.offload, Route::kChannel);
     }
+    if (entries > 0) FAULT_POINT("guest.received");
     if (entries > 0 && ring.Commit(entries)) {
       end_->Signal(pair);
       Count(Counter::k_events_sent);

@@ -6,6 +6,7 @@
 #include "guest/net/groups.h"
 #include "guest/net/network_config.h"
 #include "guest/net/text.h"
+#include "guest/platform/fault_point.h"
 
 namespace librettos::guest {
 
@@ -176,6 +177,7 @@ void ModeSwitch::TickOpening(Nanoseconds now) {
     return;
   }
   opening_.reset();
+  FAULT_POINT("guest.nic-opened");
   nic->SetGroups(Groups(*interface_.lwip()).all());
   interface_.SetNic(nic);
   interface_.SetRoute(Route::kHold);
@@ -188,9 +190,12 @@ void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
   if (!opened_) TickOpening(now);
   if (!opened_) return;
   if (interface_.channel().Drained()) {
+    FAULT_POINT("guest.drained");
     Declare(channel::DeclaredMode::kDirect, Route::kNic);
+    FAULT_POINT("guest.declared-direct");
     interface_.SetRoute(Route::kNic);
     interface_.Flush();
+    FAULT_POINT("guest.direct");
     std::memcpy(in_use_, now_.nic, sizeof(in_use_));
     Finish(Mode::kDirect, Now() - began_, {});
   } else if (now >= deadline_) {
@@ -208,6 +213,7 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
   began_ = now;
   drained_ = false;
   Declare(channel::DeclaredMode::kServer, Route::kChannel);
+  FAULT_POINT("guest.declared-server");
   position_ = interface_.channel().position();
   interface_.AwaitDrain(true);
   interface_.SetRoute(Route::kChannel);
@@ -216,17 +222,22 @@ void ModeSwitch::BeginServer(Nanoseconds now) {
 
 void ModeSwitch::TickPreparingServer(Nanoseconds now) {
   if (!drained_ && interface_.channel().Passed(position_)) {
+    FAULT_POINT("guest.announced");
     drained_ = true;
     interface_.AwaitDrain(false);
+    drained_at_ = now;
     pause_ = Now() - began_;
   }
   if (drained_) {
-    // On some wires it is never quiet: there the deadline ends it.
+    // Before the announcement was out the wire sent to the NIC, and that can still be under way. On some
+    // wires it is never quiet: there the deadline ends it.
     const bool quiet = now - std::min(now, interface_.nic_received_at()) >= kQuiet;
-    if (now - began_ < kQuiet || (!quiet && now < deadline_)) return;
+    if (now - drained_at_ < kQuiet || (!quiet && now < deadline_)) return;
     CloseNic();
+    FAULT_POINT("guest.nic-closed");
     ReturnDevice(in_use_);
     in_use_[0] = 0;
+    FAULT_POINT("guest.nic-returned");
     return Finish(Mode::kServer, pause_, {});
   }
   if (now >= deadline_) {
@@ -256,7 +267,7 @@ Nanoseconds ModeSwitch::next() const {
   }
   if (mode_ == Mode::kPreparingServer) {
     if (!drained_) return deadline_;
-    return std::max(began_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
+    return std::max(drained_at_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
   }
   return UINT64_MAX;
 }

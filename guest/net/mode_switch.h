@@ -78,6 +78,7 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   bool drained_ = false;     // preparing-server: the announcement is through.
   Nanoseconds deadline_ = 0;
   Nanoseconds began_ = 0;
+  Nanoseconds drained_at_ = 0;  // If drained_.
   Nanoseconds pause_ = 0;
   ChannelSender::Position position_;  // preparing-server: behind the announcement.
   uint64_t dropped_before_ = 0;

@@ -237,6 +237,21 @@ TEST_F(ModeSwitchTest, BackToServerWaitsForTheAnnouncementAndAQuietNic) {
   EXPECT_EQ(world_.world().returned_devices().size(), 1u);
 }
 
+// Until a slow server has announced the guest, the wire sends to the NIC.
+TEST_F(ModeSwitchTest, BackToServerKeepsTheNicForAWhileAfterALateAnnouncement) {
+  GoDirect();
+  Ask("server 2 1000 -");
+  world_.Turn();
+  world_.Advance(50'000'000);
+  world_.TakeSent();
+  world_.Turn();
+  EXPECT_EQ(world_.DataMode(), "preparing-server 2 0 0");
+  world_.Advance(19'000'000);
+  EXPECT_EQ(world_.DataMode(), "preparing-server 2 0 0");
+  world_.Advance(1'000'000);
+  EXPECT_EQ(world_.DataMode(), "server 2 50000 0");
+}
+
 TEST_F(ModeSwitchTest, BackToServerAtTheDeadlineFromAWireThatIsNeverQuiet) {
   GoDirect();
   Ask("server 2 100 -");

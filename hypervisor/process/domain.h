@@ -37,9 +37,9 @@ struct Domain {
   bool destroyed = false;  // By Destroy.
 
   std::unique_ptr<Connection> connection;
-  bool declared = false;       // On the present connection.
-  bool ever_declared = false;  // To this daemon.
-  absl::Time declared_at = absl::InfinitePast();
+  bool declared = false;                                   // On the present connection.
+  bool ever_declared = false;                              // To this daemon.
+  absl::Duration declared_at = -absl::InfiniteDuration();  // EventLoop::Monotonic.
   absl::Duration backoff = kMinBackoff;
   EventLoop::TimerId reconnect_timer = 0;
   WatchFeed feed;
@@ -50,7 +50,7 @@ struct Domain {
 
   uint64_t violations = 0;
   uint64_t unreported_violations = 0;
-  absl::Time last_report = absl::InfinitePast();
+  absl::Duration last_report = -absl::InfiniteDuration();
 };
 
 }  // namespace librettos::process

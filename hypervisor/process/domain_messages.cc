@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "guest/platform/result.h"
 #include "hypervisor/process/control_socket.h"
 #include "hypervisor/process/process_hypervisor.h"
@@ -75,7 +74,8 @@ void ProcessHypervisor::ConnectLater(Domain& domain) {
 void ProcessHypervisor::OnClosed(DomainId id, const std::string& reason, bool violation) {
   Domain& domain = *Find(id);
   // A connection that lasted earns a quick reconnection; one that keeps being closed does not.
-  if (domain.declared && absl::Now() - domain.declared_at > kMaxBackoff) domain.backoff = kMinBackoff;
+  if (domain.declared && EventLoop::Monotonic() - domain.declared_at > kMaxBackoff)
+    domain.backoff = kMinBackoff;
   domain.connection.reset();
   domain.declared = false;
   domain.feed.Clear();
@@ -94,7 +94,7 @@ void ProcessHypervisor::Judge(Domain& domain, const absl::Status& status) {
   if (status.ok()) return;
   ++domain.violations;
   ++domain.unreported_violations;
-  const absl::Time now = absl::Now();
+  const absl::Duration now = EventLoop::Monotonic();
   // A hostile domain must not fill the log either.
   if (observer_ == nullptr || now - domain.last_report < kReportInterval) return;
   domain.last_report = now;
@@ -173,7 +173,7 @@ void ProcessHypervisor::OnDeclared(Domain& domain) {
   }
   const DomainId id = domain.record.id;
   domain.declared = domain.ever_declared = true;
-  domain.declared_at = absl::Now();
+  domain.declared_at = EventLoop::Monotonic();
   registry_.EndDeclaration(id);
   grants_.EndDeclaration(id);
   for (const std::string& nic : nics_.EndDeclaration(id)) domain.connection->Send(nics_.DeviceMessage(nic));

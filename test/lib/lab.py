@@ -83,6 +83,9 @@ def clean(directory):
         for pid in run("ip", "netns", "pids", namespace.name, check=False).stdout.split():
             kill(int(pid))
         run("ip", "netns", "del", namespace.name, check=False)
+    for mount in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        if mount.split()[1].startswith(f"{directory}/"):
+            run("umount", "-l", mount.split()[1], check=False)
     shutil.rmtree(directory, ignore_errors=True)
     with contextlib.suppress(OSError):
         BASE.rmdir()
@@ -228,8 +231,9 @@ class Lab:
     def domain_logs(self, lines=20):
         text = []
         for path in sorted(self.directory.glob("log/*")):
-            tail = path.read_text(errors="replace").splitlines()[-lines:]
-            text.append(f"--- {path.name}\n" + "\n".join(tail))
+            with contextlib.suppress(FileNotFoundError):  # Old ones are removed.
+                tail = path.read_text(errors="replace").splitlines()[-lines:]
+                text.append(f"--- {path.name}\n" + "\n".join(tail))
         return "\n".join(text)
 
     # ---- what stands for a domain, a NIC and a guest's files

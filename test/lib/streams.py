@@ -41,7 +41,8 @@ class Downloads:
     curl does not retry and does not resume: a broken connection is a failure.
     """
 
-    def __init__(self, lab, url, sha256, limit_rate="40M"):
+    def __init__(self, lab, url, sha256, limit_rate="40M", host="client"):
+        self._host = host
         self._lab, self._url, self._sha256, self._limit = lab, url, sha256, limit_rate
         self._stop = False
         self._process = None
@@ -57,7 +58,7 @@ class Downloads:
     def _one(self):
         digest = hashlib.sha256()
         self._process = self._lab.client_start("curl", "-sS", "--fail", "--limit-rate", self._limit, "--max-time", "600",
-                                               self._url, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                               self._url, host=self._host, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         # The pipe is opened as text by client_start; its buffer below gives the bytes.
         for block in iter(lambda: self._process.stdout.buffer.read(1 << 20), b""):
             digest.update(block)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Counts test cases from Bazel's build event files: `summary.py EVENTS.json …`.
+"""Counts test cases from Bazel's build event files, and from JUnit files of others: `summary.py EVENTS.json … OTHERS.xml …`.
 
 Prints what failed and what was skipped with its reason; the last line is `N passed, N failed`, with `, N skipped` if any.
 A test target without a readable result, and a target that could not be built, count as one failed case each.
 """
 import json
+import pathlib
 import sys
 import urllib.parse
 import xml.etree.ElementTree as xml
@@ -47,11 +48,12 @@ def targets(events_file):
 def main(paths):
     count = {"passed": 0, "failed": 0, "skipped": 0}
     for path in paths:
-        for label, status, junit in targets(path):
+        events = path.endswith(".json")
+        for label, status, junit in targets(path) if events else [(pathlib.Path(path).stem, "PASSED", path)]:
             try:
                 found = list(cases(junit)) if junit else []
             except (OSError, xml.ParseError):
-                found = []
+                found = [] if events else [("no readable result", "failed", "")]
             if status not in ("PASSED", "FLAKY") and not any(outcome == "failed" for _, outcome, _ in found):
                 found.append((status.lower(), "failed", ""))
             for name, outcome, text in found:

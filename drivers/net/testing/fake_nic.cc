@@ -35,6 +35,7 @@ size_t FakeNic::Transmit(std::span<const OutFrame> frames) {
     sent_.push_back(std::move(copy));
     ++taken;
   }
+  if (taken != 0 && transmitted_) transmitted_();
   return taken;
 }
 

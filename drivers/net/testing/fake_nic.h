@@ -9,8 +9,10 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "drivers/net/nic_opening.h"
@@ -37,6 +39,8 @@ class FakeNic final : public Nic {
   void Inject(std::vector<std::byte> frame, const Offload& offload = {}) {
     arrived_.push_back({std::move(frame), offload});
   }
+  // Called whenever Transmit has taken frames; may throw, for a domain that dies right then.
+  void SetTransmitted(std::function<void()> transmitted) { transmitted_ = std::move(transmitted); }
   bool promiscuous() const { return promiscuous_; }
   const std::vector<MacAddress>& groups() const { return groups_; }
   size_t waiting() const { return arrived_.size(); }
@@ -74,6 +78,7 @@ class FakeNic final : public Nic {
   std::deque<NicFrame> arrived_;
   std::vector<NicFrame> sent_;
   Handler* handler_ = nullptr;
+  std::function<void()> transmitted_;
 };
 
 // For open_fake: OpenNic of a device called `name` reaches `nic` until it is registered again (nullptr:

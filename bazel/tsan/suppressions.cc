@@ -1,0 +1,19 @@
+// What ThreadSanitizer is to pass over: Debian's libraries, which were not built with it, so that it does not
+// see how they order their accesses. Nothing of our own stands here.
+extern "C" const char* __tsan_default_suppressions() {
+  return
+      // Reads and writes that interceptors see (memcpy, free, operator delete) when these call them.
+      "called_from_lib:libgrpc.so\n"
+      "called_from_lib:libgrpc++.so\n"
+      "called_from_lib:libgpr.so\n"
+      "called_from_lib:libupb.so\n"
+      "called_from_lib:libprotobuf.so\n"
+      "called_from_lib:libabsl_status.so\n"
+      "called_from_lib:libabsl_statusor.so\n"
+      "called_from_lib:libabsl_strings.so\n"
+      "called_from_lib:libabsl_time.so\n"
+      "called_from_lib:libabsl_graphcycles_internal.so\n"
+      "called_from_lib:libabsl_cord.so\n"
+      "called_from_lib:libabsl_synchronization.so\n"
+      "";
+}
