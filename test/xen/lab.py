@@ -195,7 +195,8 @@ class XenLab(Lab):
         return time.monotonic() - begin
 
     def kill_daemon(self):
-        self.dom0("systemctl kill -s KILL librettosd")
+        # Device models are in the service's control group, too.
+        self.dom0("systemctl kill --kill-whom=main -s KILL librettosd")
 
     def ctl(self, *args, check=True, timeout=None):
         return self.dom0(shlex.join(["librettosctl", "--timeout", timeout or f"{self.patience}s", *map(str, args)]),
