@@ -66,7 +66,7 @@ class XenLab(Lab):
     upgrade_keeps_all = False
     server_nics = ("wire0", "wire3")
     # A domain that waits for its turn on an emulated CPU does not hang.
-    server_options = ("--hang-timeout", "5s")
+    server_options = ("--hang-timeout", "10s")
 
     def __init__(self, nics=NIC_MODELS, **options):
         super().__init__(**options)
