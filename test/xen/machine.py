@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ MEMORY_MIB = 4096
 DOM0_MIB = 2048
 FIRST_SLOT = 4
 TRANSFER_BYTES = 1 << 30
+KEPT_SECONDS = 7 * 24 * 3600
 XEN_ARGUMENTS = (f"console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 loglvl=error "
                  "guest_loglvl=all noreboot cpuidle=0 iommu=no-sharept spec-ctrl=eager-fpu")
 KERNEL_ARGUMENTS = ("root=/dev/vda rw console=hvc0 quiet systemd.show_status=0 net.ifnames=0 mitigations=off "
@@ -38,6 +40,14 @@ DEVICE = {
     # A modern function whose DMA goes through the IOMMU, as a real one's does.
     "virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on,romfile=",
 }
+
+
+def prune(directory, used, pattern):
+    """Marks `used` as used now, and removes what nobody used for long."""
+    os.utime(used)
+    for path in directory.glob(pattern):
+        if path.stat().st_mtime < time.time() - KEPT_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def mac(number):
@@ -66,8 +76,12 @@ class Machine:
         """Returns once it runs and `reachable()`, which waits for domain 0, has returned."""
         with open(self._image / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            for interrupted in self._image.glob("booted-*.*"):
+                shutil.rmtree(interrupted)
             if not self._saved.exists():
                 self._boot_and_save(reachable)
+            prune(self._image, self._saved, "booted-*")
+            prune(self._image.parent, self._image, "*-*")
         state = self._saved / "state"
         self._run(f"file={self._saved}/disk,format=qcow2,snapshot=on", "-incoming", f"exec:cat {state}")
         reachable()
