@@ -103,6 +103,15 @@ uint32_t XenPciFunction::FindCapability(uint8_t id) {
 Result<uint64_t> XenPciFunction::OpenBar(unsigned bar) {
   if (bar >= kBars) return Error::kNotFound;
   if (bars_[bar].registers) return bars_[bar].size;
+  // Off once for sizing and placing: with each change of it the device model maps all BARs or unmaps them.
+  const bool decoding = config_.Read(kCommand, 2) & kCommandMemory;
+  if (decoding) SetCommand(kCommandMemory, false);
+  const auto opened = SizeAndPlace(bar);
+  if (!opened.ok() && decoding) SetCommand(kCommandMemory, true);
+  return opened;
+}
+
+Result<uint64_t> XenPciFunction::SizeAndPlace(unsigned bar) {
   const auto size = BarSize(config_, bar);
   if (!size.ok()) return size.error();
   if (size.value() > kMaxBarBytes) return Error::kExhausted;

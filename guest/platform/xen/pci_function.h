@@ -77,6 +77,7 @@ class XenPciFunction final : public PciFunction {
   template <class Word>
   void Store(unsigned bar, uint64_t offset, Word value);
   void SetCommand(uint32_t bits, bool on);
+  Result<uint64_t> SizeAndPlace(unsigned bar);
   uint32_t FindCapability(uint8_t id);
   Result<unsigned> EnableMsix(uint32_t capability, unsigned wanted);
   Result<unsigned> EnableMsi(uint32_t capability);
