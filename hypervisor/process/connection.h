@@ -27,8 +27,8 @@ class Connection {
   // A token bucket. Far above what an honest domain has to say: a server tells ten words of each guest and
   // queue pair as they connect, then few.
   struct Pace {
-    double per_second = 5'000;
-    double burst = 16'384;
+    double per_second = 2'000;
+    double burst = 4'096;
   };
 
   struct Handlers {
