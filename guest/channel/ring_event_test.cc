@@ -158,8 +158,8 @@ void Stress(uint32_t frames) {
   EXPECT_LE(signals.load(), wishes.load());  // Each wish is granted at most once.
   EXPECT_GT(signals.load(), 0u);
 }
-TEST(RingWakeTest, NoWakeUpIsLost) { Stress<uint32_t>(100000); }
-TEST(RingWakeTest, NoWakeUpIsLostWithCountersOf8Bits) { Stress<uint8_t>(100000); }
+TEST(RingWakeTest, NoWakeUpIsLost) { Stress<uint32_t>(20000); }
+TEST(RingWakeTest, NoWakeUpIsLostWithCountersOf8Bits) { Stress<uint8_t>(20000); }
 
 }  // namespace
 }  // namespace librettos::channel
