@@ -1,5 +1,6 @@
 #include "daemon/call_limit.h"
 
+#include <atomic>
 #include <memory>
 
 #include "grpcpp/server_context.h"
@@ -15,16 +16,15 @@ class Counted final : public grpc::experimental::Interceptor {
  public:
   Counted(Peers& peers, ServerRpcInfo* info) : peers_(peers), info_(info) {}
   void Intercept(InterceptorBatchMethods* methods) override {
-    // At its creation, the call does not know its peer yet.
-    if (!entered_) call_ = peers_.Enter(info_->server_context()->peer());
-    entered_ = true;
+    // At its creation, the call does not know its peer yet. Called for each of its operations, on any thread.
+    if (!entered_.exchange(true)) call_ = peers_.Enter(info_->server_context()->peer());
     methods->Proceed();
   }
 
  private:
   Peers& peers_;
   ServerRpcInfo* const info_;
-  bool entered_ = false;
+  std::atomic<bool> entered_ = false;
   std::shared_ptr<const void> call_;
 };
 

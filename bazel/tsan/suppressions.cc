@@ -15,5 +15,7 @@ extern "C" const char* __tsan_default_suppressions() {
       "called_from_lib:libabsl_graphcycles_internal.so\n"
       "called_from_lib:libabsl_cord.so\n"
       "called_from_lib:libabsl_synchronization.so\n"
+      // Code of gRPC's headers, on memory that gRPC gives from call to call.
+      "race:grpc::internal::InterceptorBatchMethodsImpl::Proceed\n"
       "";
 }
