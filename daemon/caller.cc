@@ -65,8 +65,12 @@ Caller::UnaryReactor* Caller::Read(grpc::CallbackServerContext* context,
 Caller::Change Caller::ChangeOf(grpc::CallbackServerContext* context, const char* method,
                                 const std::string& request_id, const std::string& resource,
                                 std::function<absl::Status(Api&)> body) {
-  return {peers_.Find(context->peer()), EventLoop::Monotonic(), method,
-          request_id.substr(0, 64),     resource,    std::move(body)};
+  return {peers_.Find(context->peer()),
+          EventLoop::Monotonic(),
+          method,
+          request_id.substr(0, 64),
+          resource,
+          std::move(body)};
 }
 
 absl::Status Caller::Apply(const Change& change) {
