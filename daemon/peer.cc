@@ -55,30 +55,30 @@ bool Peers::Add(int descriptor, const Peer& peer) {
     });
     if (own >= kMaxConnectionsPerViewer) return false;
   }
-  connections_[descriptor] = {peer, descriptor, InodeOf(descriptor), std::make_shared<const int>()};
+  connections_[descriptor] = {peer, InodeOf(descriptor), std::make_shared<const int>()};
   return true;
 }
 
-const Peers::Connection* Peers::FindConnection(absl::string_view name) const {
+Peers::Connections::const_iterator Peers::FindConnection(absl::string_view name) const {
   int descriptor = -1;
-  if (!absl::ConsumePrefix(&name, "fd:") || !absl::SimpleAtoi(name, &descriptor)) return nullptr;
-  const auto found = connections_.find(descriptor);
-  return found == connections_.end() ? nullptr : &found->second;
+  if (!absl::ConsumePrefix(&name, "fd:") || !absl::SimpleAtoi(name, &descriptor)) return connections_.end();
+  return connections_.find(descriptor);
 }
 
 Peer Peers::Find(absl::string_view name) const {
   absl::MutexLock lock(&mutex_);
-  const Connection* connection = FindConnection(name);
-  return connection == nullptr ? Peer() : connection->peer;
+  const auto found = FindConnection(name);
+  return found == connections_.end() ? Peer() : found->second.peer;
 }
 
 std::shared_ptr<const void> Peers::Enter(absl::string_view name) {
   absl::MutexLock lock(&mutex_);
-  const Connection* connection = FindConnection(name);
-  if (connection == nullptr) return nullptr;
+  const auto found = FindConnection(name);
+  if (found == connections_.end()) return nullptr;
+  const auto& [descriptor, connection] = *found;
   // Still this connection's descriptor, as the call holds it (see above).
-  if (connection->calls.use_count() > kMaxCallsPerConnection) shutdown(connection->descriptor, SHUT_RDWR);
-  return connection->calls;
+  if (connection.calls.use_count() > kMaxCallsPerConnection) shutdown(descriptor, SHUT_RDWR);
+  return connection.calls;
 }
 
 }  // namespace librettos::daemon

@@ -65,16 +65,17 @@ class Peers {
  private:
   struct Connection {
     Peer peer;
-    int descriptor;
     ino_t inode;  // Of its socket: tells whether the descriptor is still this connection.
     std::shared_ptr<const int> calls;  // One reference more than there are calls.
   };
-  // nullptr: unknown.
-  const Connection* FindConnection(absl::string_view name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  using Connections = std::map<int, Connection>;  // By descriptor.
+  // The end: unknown.
+  Connections::const_iterator FindConnection(absl::string_view name) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const RoleGroups groups_;
   mutable absl::Mutex mutex_;
-  std::map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);
+  Connections connections_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace librettos::daemon
