@@ -29,30 +29,19 @@ class E1000eNic final : public PciNic {
   NicFeatures features() const override { return {.checksum = true, .segmentation = true}; }
   void SetPromiscuous(bool on) override;
   void SetGroups(std::span<const MacAddress> groups) override;
-  Result<bool> OpenStep() override;
 
  private:
   // What is to be done, or waited for, next.
-  enum class Stage {
-    kRegisters,
-    kLink,
-    kMemory,
-    kMaster,
-    kReset,
-    kEeprom,
-    kInterruptTable,
-    kInterrupts,
-    kStart,
-    kOpen
-  };
+  enum class Stage { kRegisters, kLink, kMemory, kMaster, kReset, kEeprom };
 
   explicit E1000eNic(const Device& device);
   void Await(Stage what, Nanoseconds time);
   Status OpenRegisters();
   Status AllocateMemory();
   Status BeginReset();
-  Status AllocateInterrupts();
-  Status Start();
+  Result<bool> PrepareStep() override;
+  Status AllocateInterrupts() override;
+  Status Start() override;
   void SetStation();
   void SetAddressFilter(uint32_t index, const MacAddress* mac);
   void EnableInterrupts();

@@ -44,7 +44,7 @@ E1000eNic::E1000eNic(const Device& device) : PciNic(*device.function, device) {}
 E1000eNic::~E1000eNic() {
   if (!opened_) return;
   for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
-  if (stage_ == Stage::kOpen) Drain();
+  if (open()) Drain();
   StopQueues();
   // The frame under way is finished and no other begun, so that nobody's memory is written later.
   DisableMaster();
@@ -74,7 +74,7 @@ void E1000eNic::Await(Stage what, Nanoseconds time) {
   deadline_ = Now() + time;
 }
 
-Result<bool> E1000eNic::OpenStep() {
+Result<bool> E1000eNic::PrepareStep() {
   Status status;
   switch (stage_) {
     case Stage::kRegisters:
@@ -113,22 +113,6 @@ Result<bool> E1000eNic::OpenStep() {
       if (!(Read(kEecd) & kEecdAutoReadDone) && Now() < deadline_) break;
       Write(kImc, kAllOnes);
       (void)Read(kIcr);
-      stage_ = Stage::kInterruptTable;
-      break;
-    case Stage::kInterruptTable:
-      pci::OpenMsiXTable(function_);
-      stage_ = Stage::kInterrupts;
-      break;
-    case Stage::kInterrupts:
-      status = AllocateInterrupts();
-      stage_ = Stage::kStart;
-      break;
-    case Stage::kStart:
-      status = Start();
-      if (!status.ok()) break;
-      stage_ = Stage::kOpen;
-      return true;
-    case Stage::kOpen:
       return true;
   }
   if (!status.ok()) return status.error();

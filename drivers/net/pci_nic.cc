@@ -4,10 +4,41 @@
 
 #include <new>
 
+#include "drivers/net/pci_capability.h"
+
 namespace librettos {
 
 PciNic::PciNic(PciFunction& function, const Device& device) : function_(function), mtu_(device.mtu) {
   memcpy(address_.data(), device.address, address_.size());
+}
+
+Result<bool> PciNic::OpenStep() {
+  Status status;
+  switch (progress_) {
+    case Progress::kPrepare: {
+      const Result<bool> prepared = PrepareStep();
+      if (!prepared.ok()) return prepared.error();
+      if (prepared.value()) progress_ = Progress::kInterruptTable;
+      break;
+    }
+    case Progress::kInterruptTable:
+      pci::OpenMsiXTable(function_);
+      progress_ = Progress::kInterrupts;
+      break;
+    case Progress::kInterrupts:
+      status = AllocateInterrupts();
+      progress_ = Progress::kStart;
+      break;
+    case Progress::kStart:
+      status = Start();
+      if (!status.ok()) break;
+      progress_ = Progress::kOpen;
+      return true;
+    case Progress::kOpen:
+      return true;
+  }
+  if (!status.ok()) return status.error();
+  return false;
 }
 
 Result<NicOpening*> PciOpening::Begin(PciNic* nic) {

@@ -31,7 +31,7 @@ class PciNic : public Nic {
 
   // The next bit of the opening, see NicOpening::Step. True: it is open. What was done is undone by the
   // destructor, at any point.
-  virtual Result<bool> OpenStep() = 0;
+  Result<bool> OpenStep();
 
  protected:
   enum class Sent { kTaken, kRefused, kFull };
@@ -39,6 +39,12 @@ class PciNic : public Nic {
   enum class Link { kUp, kDown, kGone };
 
   PciNic(PciFunction& function, const Device& device);
+
+  // ---- The device's opening, in this order.
+  // A step of what comes before interrupts. True: it was the last.
+  virtual Result<bool> PrepareStep() = 0;
+  virtual Status AllocateInterrupts() = 0;
+  virtual Status Start() = 0;
 
   // ---- The device's.
   virtual void Reclaim() = 0;  // Takes back the buffers of frames that were sent.
@@ -66,6 +72,7 @@ class PciNic : public Nic {
   void UpdateLink();
   void GiveUp(std::string_view reason);
   bool gone() const { return gone_; }
+  bool open() const { return progress_ == Progress::kOpen; }
   // Waits, but not for long, for what was taken to leave. For destructors.
   void Drain();
 
@@ -75,6 +82,8 @@ class PciNic : public Nic {
   static constexpr Nanoseconds kLinkPeriod = 1'000'000;  // Between two looks at a link or device that fails.
   static constexpr Nanoseconds kDrainTime = 10'000'000;  // A full ring at 1 Gb/s.
   static constexpr uint32_t kDrainTurns = 10'000'000;
+
+  enum class Progress { kPrepare, kInterruptTable, kInterrupts, kStart, kOpen };
 
   class QueueVector final : public Handler {
    public:
@@ -101,6 +110,7 @@ class PciNic : public Nic {
   void LookAgain();
   size_t SendLocked(std::span<const OutFrame> frames);
 
+  Progress progress_ = Progress::kPrepare;
   SpinLock lock_;
   MacAddress address_;
   const uint32_t mtu_;

@@ -61,7 +61,7 @@ VirtioNic::VirtioNic(const Device& device) : PciNic(*device.function, device), t
 
 VirtioNic::~VirtioNic() {
   for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
-  if (stage_ == Stage::kOpen) Drain();
+  if (open()) Drain();
   // The buffers are freed after this; a device that does not obey has lost the bus by then.
   (void)transport_.Reset();
   function_.SetBusMaster(false);
@@ -70,7 +70,7 @@ VirtioNic::~VirtioNic() {
 
 // ---- Opening
 
-Result<bool> VirtioNic::OpenStep() {
+Result<bool> VirtioNic::PrepareStep() {
   Status status;
   switch (stage_) {
     case Stage::kCommon:
@@ -94,22 +94,7 @@ Result<bool> VirtioNic::OpenStep() {
     }
     case Stage::kFeatures:
       status = ChooseFeatures();
-      stage_ = Stage::kInterruptTable;
-      break;
-    case Stage::kInterruptTable:
-      pci::OpenMsiXTable(function_);
-      stage_ = Stage::kInterrupts;
-      break;
-    case Stage::kInterrupts:
-      status = AllocateInterrupts();
-      stage_ = Stage::kStart;
-      break;
-    case Stage::kStart:
-      status = Start();
       if (!status.ok()) break;
-      stage_ = Stage::kOpen;
-      return true;
-    case Stage::kOpen:
       return true;
   }
   if (!status.ok()) return status.error();

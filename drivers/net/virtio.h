@@ -20,26 +20,16 @@ class VirtioNic final : public PciNic {
   ~VirtioNic() override;
 
   NicFeatures features() const override;
-  Result<bool> OpenStep() override;
 
  private:
   // What is to be done, or waited for, next.
-  enum class Stage {
-    kCommon,
-    kNotify,
-    kDevice,
-    kReset,
-    kFeatures,
-    kInterruptTable,
-    kInterrupts,
-    kStart,
-    kOpen
-  };
+  enum class Stage { kCommon, kNotify, kDevice, kReset, kFeatures };
 
   explicit VirtioNic(const Device& device);
   Status ChooseFeatures();
-  Status AllocateInterrupts();
-  Status Start();
+  Result<bool> PrepareStep() override;
+  Status AllocateInterrupts() override;
+  Status Start() override;
   Status OpenQueues();
   void OfferBuffer();
   // Used entries that make up the next frame, if all are there; 0: they are not.
