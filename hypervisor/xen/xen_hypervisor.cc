@@ -35,6 +35,8 @@ constexpr int kThreads = 8;
 constexpr DomainId kLastDomain = 0x7ff0 - 1;  // xen/include/public/xen.h: below DOMID_FIRST_RESERVED.
 constexpr size_t kMaxKeyBytes = 2048;         // xenstored's quota for the value of a key.
 constexpr absl::Duration kDestroyRetry = absl::Seconds(5);
+constexpr absl::Duration kDestroyTime =
+    absl::Seconds(20);               // Above libxl's own ten for a device that does not go.
 constexpr int kEventsPerTurn = 256;  // So that a domain that writes without end does not hold the loop.
 constexpr int kMaxDepth = 8;         // Of the keys of a domain, and how many of them are told at adoption.
 constexpr size_t kMaxKeys = 4096;
@@ -294,10 +296,27 @@ void XenHypervisor::DestroyForGood(DomainId id) {
       loop_.After(kDestroyRetry, [this, id] { DestroyForGood(id); });
       return;
     }
-    dying_.erase(id);
-    records_->Remove(id);
-    pci_->DomainGone(id);
+    Forget(id);
   });
+  loop_.After(kDestroyTime, [this, id] { ForgetIfGone(id); });
+}
+
+// libxl was seen not to come back from the destruction of a domain that was gone: what counts is Xen's word,
+// or the domain's NIC would be nobody's until the daemon starts again.
+void XenHypervisor::ForgetIfGone(DomainId id) {
+  if (!dying_.contains(id)) return;
+  if (watch_->StateOf(id).has_value()) {
+    loop_.After(kDestroyTime, [this, id] { ForgetIfGone(id); });
+    return;
+  }
+  Complain(absl::InternalError(absl::StrCat("domain ", id, " is gone, but libxl does not say so")));
+  Forget(id);
+}
+
+void XenHypervisor::Forget(DomainId id) {
+  if (dying_.erase(id) == 0) return;
+  records_->Remove(id);
+  pci_->DomainGone(id);
 }
 
 // ---- Registry ----

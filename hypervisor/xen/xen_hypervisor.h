@@ -93,6 +93,8 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
   // It runs no more: forgets it, has it destroyed, and tells.
   void End(DomainId id, const hypervisor::DomainExit& exit);
   void DestroyForGood(DomainId id);
+  void ForgetIfGone(DomainId id);
+  void Forget(DomainId id);  // Nothing is left of it.
   Domain* Find(DomainId id);
   // The domain in whose subtree `path` lies, if it is one of ours.
   Domain* DomainOf(absl::string_view path);

@@ -33,6 +33,8 @@ LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "statistics.txt": "librettosctl stats",
     "journal.txt": "journalctl --no-pager",
     "dmesg.txt": "dmesg",
+    "threads.txt": "ps -eLo pid,ppid,tid,stat,wchan:24,time,args | grep -v '\\]$'; for pid in $(pidof librettosd); do "
+                   "for task in /proc/$pid/task/*; do echo $task; cat $task/syscall $task/stack; done; done",
     "logs.tar": "tar c -C /var/log xen librettos 2>/dev/null",
 }
 SSH = ("-F", "none", "-c", "aes128-ctr", "-m", "umac-64-etm@openssh.com", "-o", "StrictHostKeyChecking=no",
