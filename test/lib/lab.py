@@ -111,6 +111,8 @@ class Lab:
     events = int(os.environ.get("LIBRETTOS_EVENTS", 20))
     patience = 20  # Seconds in which whatever is waited for has long happened.
     mode_deadline = 5  # Seconds.
+    health_timeout = "5s"  # Of a planned upgrade.
+    poll_interval = 0.01  # Seconds between two looks at what is waited for.
     upgrade_keeps_all = True  # A planned upgrade loses no frame.
     server_nics = ("wire0",)  # Its NIC, and if there is a second that of its standby.
     server_options = ()
@@ -284,7 +286,7 @@ class Lab:
                 return value
             if time.monotonic() > deadline:
                 raise RuntimeError(f"after {seconds} s still not: {what}\n{self.log()}\n{self.domain_logs()}")
-            time.sleep(0.01)
+            time.sleep(self.poll_interval)
 
     # ---- clients
 
