@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "hypervisor/event_loop.h"
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/xen/device_model_watch.h"
 #include "hypervisor/xen/domain_builder.h"
 #include "hypervisor/xen/domain_records.h"
 #include "hypervisor/xen/domain_watch.h"
@@ -90,6 +91,8 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
   void OnBuilt(DomainId id, const absl::Status& status);
   void OnStarted(DomainId id, const absl::Status& status);
   void CheckDomains();
+  // `waited`: somebody else was given the time to destroy the domain.
+  void OnDeviceModelEnded(DomainId id, bool waited);
   // It runs no more: forgets it, has it destroyed, and tells.
   void End(DomainId id, const hypervisor::DomainExit& exit);
   void DestroyForGood(DomainId id);
@@ -120,6 +123,7 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
   DomainId next_id_ = 1;
   std::unique_ptr<Xenstore> xenstore_;
   std::unique_ptr<DomainWatch> watch_;
+  std::unique_ptr<DeviceModelWatch> device_models_;
   std::unique_ptr<LibxlContext> context_;
   std::unique_ptr<xengnttab_handle, TableDeleter> grant_table_;
   std::unique_ptr<DomainRecords> records_;
