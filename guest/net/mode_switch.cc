@@ -68,6 +68,7 @@ void ModeSwitch::OnKey(std::string_view, std::string_view value, bool present) {
 }
 
 void ModeSwitch::OnDevice(const Device& device) {
+  unclaimed_at_ = Now();
   if (Device* known = FindDevice(device.name)) {
     *known = device;
   } else if (device_count_ < kMaxDevices) {
@@ -91,6 +92,12 @@ void ModeSwitch::ReturnDevice(std::string_view name) {
   *device = devices_[--device_count_];
 }
 
+void ModeSwitch::ReturnUnclaimed() {
+  for (size_t i = device_count_; i-- > 0;) {
+    if (std::string_view(devices_[i].name) != in_use_) ReturnDevice(devices_[i].name);
+  }
+}
+
 void ModeSwitch::CloseNic() {
   Nic* nic = interface_.nic();
   interface_.SetNic(nullptr);
@@ -99,6 +106,7 @@ void ModeSwitch::CloseNic() {
 
 void ModeSwitch::Publish(Mode mode, Nanoseconds pause, std::string_view reason) {
   mode_ = mode;
+  unclaimed_at_ = Now();
   interface_.SetCounter(Counter::k_mode, static_cast<uint64_t>(mode));
   Text text;
   text << kNames[static_cast<size_t>(mode)] << " " << now_.change << " " << pause / 1000 << " "
@@ -256,6 +264,7 @@ void ModeSwitch::Tick(Nanoseconds now) {
     Begin(now);
     if (mode_ == Mode::kPreparingDirect) TickPreparingDirect(now);
   }
+  if (settled() && HasUnclaimed() && now >= unclaimed_at_ + kUnclaimed) ReturnUnclaimed();
 }
 
 Nanoseconds ModeSwitch::next() const {
@@ -269,7 +278,7 @@ Nanoseconds ModeSwitch::next() const {
     if (!drained_) return deadline_;
     return std::max(drained_at_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
   }
-  return UINT64_MAX;
+  return HasUnclaimed() ? unclaimed_at_ + kUnclaimed : UINT64_MAX;
 }
 
 }  // namespace librettos::guest

@@ -30,6 +30,9 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   // Between two steps of an opening; at least as long as the step before took, so that traffic has half the
   // time even where a step is slow.
   static constexpr Nanoseconds kOpeningPause = 200'000;
+  // A NIC that no change asks for goes back after so long: it came too late. The request for one may come
+  // after it, but not by much.
+  static constexpr Nanoseconds kUnclaimed = 5'000'000'000;
 
   ModeSwitch(Platform& platform, Interface& interface, channel::GuestEnd& end);
   ~ModeSwitch();
@@ -63,6 +66,9 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   void Declare(channel::DeclaredMode mode, Route announce);
   void CloseNic();
   void ReturnDevice(std::string_view name);
+  bool settled() const { return !pending_ && (mode_ == Mode::kServer || mode_ == Mode::kDirect); }
+  bool HasUnclaimed() const { return device_count_ > (in_use_[0] ? 1 : 0); }
+  void ReturnUnclaimed();
   Device* FindDevice(std::string_view name);
 
   Platform& platform_;
@@ -86,6 +92,7 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   static constexpr size_t kMaxDevices = 4;
   Device devices_[kMaxDevices];
   size_t device_count_ = 0;
+  Nanoseconds unclaimed_at_ = 0;  // The last device came, or the last change ended.
   char control_path_[64];
   char data_path_[64];
 };

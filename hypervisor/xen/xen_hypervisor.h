@@ -63,6 +63,7 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
                                               const hypervisor::NicConfig& config) override;
   absl::Status CloseNic(const std::string& nic) override;
   absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) override;
+  void RecallNic(const std::string& nic, DomainId domain) override { pci_->Recall(nic, domain); }
 
   // All words of the page: its header (64 words), then 64 for each row.
   absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) override;
