@@ -23,8 +23,11 @@ BASE = pathlib.Path("/run/librettos-lab")
 
 
 def run(*args, check=True, **options):
-    """Runs a command; its output is in the exception if it fails."""
-    done = subprocess.run([str(a) for a in args], text=True, capture_output=True, **options)
+    """Runs a command; its output is in the exception (RuntimeError) if it fails, or takes longer than `timeout`."""
+    try:
+        done = subprocess.run([str(a) for a in args], text=True, capture_output=True, **options)
+    except subprocess.TimeoutExpired as late:
+        raise RuntimeError(f"{' '.join(map(str, args))}: not done in {late.timeout} s") from late
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done

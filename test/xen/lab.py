@@ -123,7 +123,7 @@ class XenLab(Lab):
         path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         path.chmod(0o755)
 
-    def _connect(self, leave=False):
+    def _connect(self, leave=False, patience=600):
         """Makes the one connection that all commands share, and waits for Xen's services; `leave`: then closes it again."""
         begin = time.monotonic()
         while run(*self._wire_command("ssh", *SSH, "-M", "-S", self.ssh_socket, "-f", "-N", "-o", "ConnectTimeout=5",
@@ -131,7 +131,7 @@ class XenLab(Lab):
                   check=False, stdin=subprocess.DEVNULL).returncode != 0:
             if self.machine.ended():
                 raise RuntimeError(f"QEMU ended:\n{self._tail('qemu.log')}{self.console()}")
-            if time.monotonic() - begin > 600:
+            if time.monotonic() - begin > patience:
                 raise RuntimeError(f"domain 0 cannot be reached:\n{self.console()}")
             time.sleep(0.2)
         self.dom0("until systemctl is-active -q xen.service; do sleep 0.1; done", timeout=300)
@@ -247,6 +247,10 @@ class XenLab(Lab):
 
     def collect(self):
         """Copies every log to a directory that outlives the lab, and returns it."""
+        # What ends the connection says why only in domain 0.
+        if not self.machine.ended() and run("ssh", *SSH, "-S", self.ssh_socket, "-O", "check", "dom0", check=False).returncode != 0:
+            with contextlib.suppress(RuntimeError):
+                self._connect(patience=60)
         target = pathlib.Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", f"/tmp/xen-lab-{self.tag}-logs"))
         target.mkdir(parents=True, exist_ok=True)
         for name in ("console.log", "qemu.log"):
