@@ -169,6 +169,28 @@ TEST_F(ModeSwitchTest, WhileTheNicIsBeingOpenedTheServerForwards) {
   fake::SetOpeningSteps(0);
 }
 
+TEST_F(ModeSwitchTest, WhileTheNicIsBeingClosedTheServerForwards) {
+  fake::SetClosingSteps(3);
+  GoDirect();
+  fake::SetClosingSteps(0);
+  Ask("server 2 1000 -");
+  world_.Turn();
+  world_.TakeSent();
+  world_.Turn();
+  world_.Advance(ModeSwitch::kQuiet);
+  for (int number = 1; number < 3; ++number) {
+    EXPECT_EQ(world_.DataMode(), "preparing-server 2 0 0");
+    EXPECT_EQ(fake::OpenNics(), 1);
+    SendNumber(number);
+    world_.Turn();
+    EXPECT_EQ(ByChannel(), std::vector<int>({number})) << "not held back";
+    world_.Advance(ModeSwitch::kOpeningPause);
+  }
+  EXPECT_EQ(world_.DataMode(), "server 2 0 0");
+  EXPECT_EQ(fake::OpenNics(), 0);
+  EXPECT_EQ(world_.world().returned_devices().size(), 1u);
+}
+
 TEST_F(ModeSwitchTest, NicThatIsNotOpenInTimeIsReturned) {
   fake::SetOpeningSteps(UINT64_MAX);
   GiveNic();
