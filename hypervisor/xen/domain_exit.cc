@@ -22,7 +22,8 @@ std::string Printable(const std::string& text) {
 
 }  // namespace
 
-hypervisor::DomainExit ExitOf(unsigned reason, const std::string& exit_status, const std::string& panic) {
+hypervisor::DomainExit ExitOf(unsigned reason, const std::string& exit_status, const std::string& panic,
+                              const std::string& registers) {
   int status;
   switch (reason) {
     case kPoweroff:
@@ -31,7 +32,9 @@ hypervisor::DomainExit ExitOf(unsigned reason, const std::string& exit_status, c
       }
       return {.orderly = status == 0, .description = absl::StrCat("exit status ", status)};
     case kReboot:
-      return {.orderly = false, .description = "asked to be restarted"};
+      // No image of ours asks for it: it is how a triple fault ends.
+      return {.orderly = false,
+              .description = absl::StrCat("asked to be restarted, or triple fault: ", registers)};
     case kSuspend:
       return {.orderly = false, .description = "suspended itself"};
     case kCrash:

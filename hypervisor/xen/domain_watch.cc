@@ -32,6 +32,14 @@ std::optional<DomainState> DomainWatch::StateOf(hypervisor::DomainId domain) {
   return state;
 }
 
+std::string DomainWatch::LastRegisters(hypervisor::DomainId domain) {
+  HVM_SAVE_TYPE(CPU) cpu;
+  if (xc_domain_hvm_getcontext_partial(xen_, domain, HVM_SAVE_CODE(CPU), 0, &cpu, sizeof cpu) != 0) return "";
+  return absl::StrCat("rip ", absl::Hex(cpu.rip, absl::kZeroPad16), " rsp ",
+                      absl::Hex(cpu.rsp, absl::kZeroPad16), " cr2 ", absl::Hex(cpu.cr2, absl::kZeroPad16),
+                      " cr3 ", absl::Hex(cpu.cr3));
+}
+
 absl::Status DomainWatch::Pause(hypervisor::DomainId domain) {
   if (xc_domain_pause(xen_, domain) == 0) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("domain ", domain, " cannot be paused: ", strerror(errno)));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,9 @@ class DomainWatch {
   DomainWatch(const DomainWatch&) = delete;
 
   std::optional<DomainState> StateOf(hypervisor::DomainId domain);  // Nothing: there is no such domain.
+  // Where its first CPU stood when it ended without a word of its own (a triple fault); empty if Xen does not
+  // say.
+  std::string LastRegisters(hypervisor::DomainId domain);
   // From its return on no CPU of the domain runs.
   absl::Status Pause(hypervisor::DomainId domain);
 

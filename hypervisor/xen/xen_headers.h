@@ -9,3 +9,8 @@ extern "C" {
 #include <xenstore.h>
 #include <xentoollog.h>
 }
+
+// Wants what those declare.
+extern "C" {
+#include <xen/hvm/save.h>
+}

@@ -279,7 +279,7 @@ void XenHypervisor::CheckDomains() {
     }
     const std::string data = BaseOf(id) + "/data/";
     End(id, ExitOf(state->reason, xenstore_->Read(data + "exit").value_or(""),
-                   xenstore_->Read(data + "panic").value_or("")));
+                   xenstore_->Read(data + "panic").value_or(""), watch_->LastRegisters(id)));
   }
 }
 

@@ -28,7 +28,7 @@ KERNEL_ARGUMENTS = ("root=/dev/vda rw console=hvc0 quiet systemd.show_status=0 n
                     "random.trust_cpu=on rootflags=noatime")
 FIXED = (
     "-machine", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi,tb-size=1024",
-    "-cpu", "EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp", "-smp", "2", "-m", str(MEMORY_MIB),
+    "-cpu", "EPYC,+svm,+npt,-smap,-smep,-monitor,-rdtscp", "-smp", "1", "-m", str(MEMORY_MIB),
     "-display", "none", "-nodefaults", "-no-reboot", "-append", XEN_ARGUMENTS, "-device", "intel-iommu",
     "-device", "virtio-blk-pci,drive=disk,addr=3",
     # Files go in by a disk: many times faster than by the emulated network and ssh's ciphers.
