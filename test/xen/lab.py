@@ -28,7 +28,8 @@ INSTALLED = {  # What was built and where it goes in domain 0.
 UNIT = "packaging/librettosd.service"
 LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "xl-dmesg.txt": "xl dmesg",
-    "xl-list.txt": "xl list -l; xl info; xl pci-assignable-list",
+    "xl-list.txt": "xl list; xl list -l; xl info; xl pci-assignable-list",
+    "processes.txt": "ps axww -o pid,ppid,stat,etimes,wchan:24,args",
     "xenstore.txt": "xenstore-ls -fp",
     "statistics.txt": "librettosctl stats",
     "journal.txt": "journalctl --no-pager",
@@ -59,7 +60,7 @@ class XenLab(Lab):
     file_mib = 16
     udp_rate = 100
     udp_patience_ms = 60_000
-    events = int(os.environ.get("LIBRETTOS_EVENTS", 3))
+    events = int(os.environ.get("LIBRETTOS_EVENTS", 2))
     patience = 120
     mode_deadline = 100
     health_timeout = "60s"
