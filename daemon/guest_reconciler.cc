@@ -246,7 +246,15 @@ void GuestReconciler::OnMode(GuestRecord& record, Runtime& runtime) {
     operations_.Fail(operation, absl::StrCat("the guest stayed in its mode: ",
                                              report->reason.empty() ? "it gave no reason" : report->reason));
   }
+  const bool failed_direct = report->mode != change.target() && change.target() == v1::DIRECT;
   EndChange(record, runtime);
+  if (failed_direct) RecallNic(record);
+}
+
+void GuestReconciler::RecallNic(GuestRecord& record) {
+  if (!record.nic().empty() && nics_.Recall(record.nic(), record.domain())) {
+    TakeNicBack(record, record.domain());
+  }
 }
 
 void GuestReconciler::EndChange(GuestRecord& record, Runtime& runtime) {
@@ -297,11 +305,12 @@ void GuestReconciler::OnChangeDeadline(const std::string& guest) {
   operations_.Fail(change.operation(),
                    "the guest did not answer within the deadline; it was told to stay as it was");
   EndChange(*record, runtime);
-  // If it ever wakes up it shall settle where it came from. Its NIC stays with it until it returns it or
-  // dies: it may hold the device.
+  // If it ever wakes up it shall settle where it came from. A NIC that it was given stays with it until it
+  // returns it or dies: it may hold the device.
   WriteMode(*record, change.target() == v1::DIRECT ? v1::SERVER : v1::DIRECT, model_.NextChange(),
             change.deadline_ms());
   runtime.message = "the last mode change was not answered";
+  if (change.target() == v1::DIRECT) RecallNic(*record);
   model_.Changed(guest);
 }
 

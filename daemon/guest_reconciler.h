@@ -70,6 +70,8 @@ class GuestReconciler {
   void OnChangeDeadline(const std::string& guest);
   void WriteMode(GuestRecord& record, v1::Mode target, uint32_t number, int64_t deadline_ms);
   void TakeNicBack(GuestRecord& record, uint32_t domain);
+  // After a change to direct mode that failed: a NIC that comes only now has nobody who uses it.
+  void RecallNic(GuestRecord& record);
   void EraseIfGone(const std::string& guest);
 
   Scheduler& scheduler_;

@@ -128,6 +128,28 @@ TEST_F(ModeChangeTest, NoAnswerFailsAfterDeadlineAndSlackAndIsTakenBack) {
   EXPECT_EQ(NicStatus().state(), v1::NicStatus::FREE);
 }
 
+TEST_F(ModeChangeTest, ANicThatDidNotGetThereInTimeIsRecalledAndFreeOnceItIsBack) {
+  CreateAll();
+  std::string op = Begin(v1::DIRECT);
+  Report("server", Change(), "0 0 no-nic");
+  EXPECT_EQ(Operation(op).state(), v1::Operation::FAILED);
+  EXPECT_EQ(hv_.journal.back(), absl::StrCat("recall direct ", domain_));
+  EXPECT_EQ(NicStatus().owner(), "guests/g") << "it is under way";
+  hv_.ReturnDevice(domain_, "direct");
+  EXPECT_EQ(NicStatus().state(), v1::NicStatus::FREE);
+}
+
+TEST_F(ModeChangeTest, ANicThatCouldNotBeGivenIsFreeOnceTheChangeHasFailed) {
+  CreateAll();
+  hv_.open_nics.erase("direct");
+  Begin(v1::DIRECT);
+  Report("server", Change(), "0 0 no-nic");
+  EXPECT_EQ(NicStatus().owner(), "");
+  hv_.open_nics.insert("direct");
+  scheduler_->Advance(absl::Seconds(2));
+  EXPECT_TRUE(hv_.domains[domain_].devices.empty()) << "it is not given late";
+}
+
 TEST_F(ModeChangeTest, DeathTakesTheNicBackAndTheGuestStartsInServerMode) {
   CreateAll();
   GoDirect();

@@ -115,6 +115,14 @@ void NicReconciler::Withdraw(const std::string& name, uint32_t domain) {
   model_.Changed(name);
 }
 
+bool NicReconciler::Recall(const std::string& name, uint32_t domain) {
+  auto it = runtime_.find(name);
+  if (it == runtime_.end() || it->second.holder != domain) return false;
+  if (!it->second.given) return true;
+  hypervisor_.RecallNic(IdOf(name), domain);
+  return false;
+}
+
 void NicReconciler::TryGive(const std::string& name, Runtime& runtime) {
   if (runtime.holder == 0 || runtime.given) return;
   absl::Status status = hypervisor_.GiveNic(IdOf(name), runtime.holder, runtime.address);

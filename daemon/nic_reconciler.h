@@ -30,6 +30,9 @@ class NicReconciler {
   void Give(const std::string& name, uint32_t domain, const std::string& address);
   // The domain has it already (given by a predecessor of the daemon).
   void AssumeGiven(const std::string& name, uint32_t domain);
+  // What is given to the domain shall not get there any more, if it has not yet; see Hypervisor::RecallNic.
+  // True: it was not even under way, and the caller may withdraw it.
+  bool Recall(const std::string& name, uint32_t domain);
   // The domain is gone or gave it back.
   void Withdraw(const std::string& name, uint32_t domain);
 

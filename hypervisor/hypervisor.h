@@ -114,6 +114,9 @@ class Hypervisor {
   // `address`: the hardware address that the domain is to use (a guest's own in direct mode); empty: the
   // NIC's.
   virtual absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) = 0;
+  // The NIC that was given to the domain is not to get there any more, if it has not yet: then
+  // OnDeviceReturned follows, maybe before this returns. What the domain has it keeps until it returns it.
+  virtual void RecallNic(const std::string& /*nic*/, DomainId /*domain*/) {}
 
   // ---- Statistics: a copy of the domain's counter page (guest/platform/statistics.h), or Unavailable.
   virtual absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) = 0;

@@ -145,6 +145,8 @@ def main():
         except RuntimeError as error:
             show.require(False, str(error))
             print(lab.log(), lab.domain_logs(), sep="\n")
+        if show.failures and options.xen:
+            print(f"logs: {lab.collect()}")
         if options.once:
             print("\nsummary")
             for name, value in show.summary.items():

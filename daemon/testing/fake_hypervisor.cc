@@ -159,6 +159,10 @@ absl::Status FakeHypervisor::GiveNic(const std::string& nic, DomainId domain, co
   return absl::OkStatus();
 }
 
+void FakeHypervisor::RecallNic(const std::string& nic, DomainId domain) {
+  journal.push_back(absl::StrCat("recall ", nic, " ", domain));
+}
+
 absl::StatusOr<std::vector<uint64_t>> FakeHypervisor::Statistics(DomainId domain) {
   auto it = domains.find(domain);
   if (it == domains.end() || it->second.page.empty()) return absl::UnavailableError("no page");

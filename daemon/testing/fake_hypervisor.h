@@ -67,6 +67,7 @@ class FakeHypervisor : public Hypervisor {
   absl::StatusOr<NicInfo> OpenNic(const std::string& nic, const NicConfig& config) override;
   absl::Status CloseNic(const std::string& nic) override;
   absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) override;
+  void RecallNic(const std::string& nic, DomainId domain) override;
   absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) override;
   absl::StatusOr<uint64_t> Heartbeat(DomainId domain) override;
   std::map<std::string, uint64_t> Census() const override { return census; }

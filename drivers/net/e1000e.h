@@ -6,8 +6,7 @@
 // is for all.
 //
 // Address filter: the own address, broadcast, and groups, of which the first 15 have exact filters and the
-// others share the hash table; promiscuous: everything. The destructor waits some milliseconds for what is
-// still to be sent and for the device's reset.
+// others share the hash table; promiscuous: everything.
 #pragma once
 
 #include "drivers/net/e1000e_receive.h"
@@ -32,16 +31,21 @@ class E1000eNic final : public PciNic {
 
  private:
   // What is to be done, or waited for, next.
-  enum class Stage { kRegisters, kLink, kMemory, kMaster, kReset, kEeprom };
+  enum class Stage { kRegisters, kLink, kMemory, kReset };
+  enum class Reset { kQueues, kMaster, kDevice, kEeprom };
 
   explicit E1000eNic(const Device& device);
-  void Await(Stage what, Nanoseconds time);
+  void Await(Reset what, Nanoseconds time);
   Status OpenRegisters();
   Status AllocateMemory();
   Status BeginReset();
+  // A step of making the device as a reset leaves it, without a frame or an interrupt under way. True: so it
+  // is. kUnavailable: it is gone; kIo: it does not reset.
+  Result<bool> ResetStep();
   Result<bool> PrepareStep() override;
   Status AllocateInterrupts() override;
   Status Start() override;
+  bool StopStep() override;
   void SetStation();
   void SetAddressFilter(uint32_t index, const MacAddress* mac);
   void EnableInterrupts();
@@ -70,11 +74,12 @@ class E1000eNic final : public PciNic {
   e1000e::ReceiveRing receive_;
   Moderation moderation_;
   Stage stage_ = Stage::kRegisters;
+  Reset reset_ = Reset::kQueues;
   Nanoseconds deadline_ = 0;  // Of what is waited for.
   uint64_t moved_ = 0;        // Frames, until the last interrupt.
   bool opened_ = false;       // The device's registers are there.
+  bool stopping_ = false;
   bool msi_x_ = false;
-  unsigned vectors_ = 0;
 };
 
 }  // namespace librettos

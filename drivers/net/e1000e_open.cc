@@ -1,5 +1,6 @@
 // How an 82574L is opened, and made quiet at the end.
 #include <new>
+#include <utility>
 
 #include "drivers/net/e1000e.h"
 #include "drivers/net/e1000e_registers.h"
@@ -19,18 +20,6 @@ constexpr Nanoseconds kMasterTime = 80'000'000;  // 3.1.3.10 leaves it to the dr
 constexpr uint32_t kLinkInterval = 10'000'000 / kItrNanoseconds;
 constexpr int kPolls = 1'000'000;  // Should the clock stand.
 
-// Reads `offset` until `(value & mask) == wanted`. False: not within `time`, or the device is gone.
-bool Becomes(PciFunction& function, uint32_t offset, uint32_t mask, uint32_t wanted, Nanoseconds time) {
-  const Nanoseconds until = Now() + time;
-  for (int i = 0; i < kPolls; ++i) {
-    const uint32_t value = function.Read32(0, offset);
-    if (value == kAllOnes) return false;
-    if ((value & mask) == wanted) return true;
-    if (Now() >= until) return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<NicOpening*> E1000eNic::Open(const Device& device) {
@@ -41,22 +30,15 @@ Result<NicOpening*> E1000eNic::Open(const Device& device) {
 
 E1000eNic::E1000eNic(const Device& device) : PciNic(*device.function, device) {}
 
-E1000eNic::~E1000eNic() {
-  if (!opened_) return;
-  for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
-  if (open()) Drain();
-  StopQueues();
-  // The frame under way is finished and no other begun, so that nobody's memory is written later.
-  DisableMaster();
-  (void)Becomes(function_, kStatus, kStatusMasterEnable, 0, kMasterTime);
-  if (BeginReset().ok() && Becomes(function_, kCtrl, kCtrlReset, 0, kResetTime)) {
-    (void)Becomes(function_, kEecd, kEecdAutoReadDone, kEecdAutoReadDone, kResetTime);
-    Write(kImc, kAllOnes);
-    (void)Read(kIcr);
-  }
+E1000eNic::~E1000eNic() { Close(); }
+
+bool E1000eNic::StopStep() {
+  if (!opened_) return true;
+  if (!std::exchange(stopping_, true)) reset_ = Reset::kQueues;
+  const Result<bool> reset = ResetStep();
+  if (reset.ok() && !reset.value()) return false;
   Write(kCtrlExt, Read(kCtrlExt) & ~kCtrlExtDriverLoaded);
-  function_.SetBusMaster(false);
-  function_.DisableInterrupts();
+  return true;
 }
 
 void E1000eNic::StopQueues() {
@@ -68,11 +50,6 @@ void E1000eNic::StopQueues() {
 void E1000eNic::DisableMaster() { Write(kCtrl, Read(kCtrl) | kCtrlMasterDisable); }
 
 // ---- Opening
-
-void E1000eNic::Await(Stage what, Nanoseconds time) {
-  stage_ = what;
-  deadline_ = Now() + time;
-}
 
 Result<bool> E1000eNic::PrepareStep() {
   Status status;
@@ -87,35 +64,51 @@ Result<bool> E1000eNic::PrepareStep() {
       break;
     case Stage::kMemory:
       status = AllocateMemory();
-      // Whoever had it before may have left it running.
+      stage_ = Stage::kReset;
+      break;
+    case Stage::kReset:  // Whoever had it before may have left it running.
+      return ResetStep();
+  }
+  if (!status.ok()) return status.error();
+  return false;
+}
+
+void E1000eNic::Await(Reset what, Nanoseconds time) {
+  reset_ = what;
+  deadline_ = Now() + time;
+}
+
+Result<bool> E1000eNic::ResetStep() {
+  const uint32_t status = Read(kStatus);
+  if (status == kAllOnes) return Error::kUnavailable;
+  const bool late = Now() >= deadline_;
+  switch (reset_) {
+    case Reset::kQueues:
       StopQueues();
+      // The frame under way is finished and no other begun, so that nobody's memory is written later.
       DisableMaster();
-      Await(Stage::kMaster, kMasterTime);
+      Await(Reset::kMaster, kMasterTime);
       break;
-    case Stage::kMaster:
+    case Reset::kMaster:
       // If it never ends, the reset ends it.
-      if ((Read(kStatus) & kStatusMasterEnable) && Now() < deadline_) break;
-      status = BeginReset();
-      Await(Stage::kReset, kResetTime);
+      if ((status & kStatusMasterEnable) && !late) break;
+      if (const Status begun = BeginReset(); !begun.ok()) return begun.error();
+      Await(Reset::kDevice, kResetTime);
       break;
-    case Stage::kReset: {
-      const uint32_t ctrl = Read(kCtrl);
-      if (ctrl == kAllOnes) return Error::kUnavailable;
-      if (!(ctrl & kCtrlReset)) {
-        Await(Stage::kEeprom, kResetTime);
-      } else if (Now() >= deadline_) {
+    case Reset::kDevice:
+      if (!(Read(kCtrl) & kCtrlReset)) {
+        Await(Reset::kEeprom, kResetTime);
+      } else if (late) {
         return Error::kIo;
       }
       break;
-    }
-    case Stage::kEeprom:
+    case Reset::kEeprom:
       // Without EEPROM it is never done, and the addresses are ours to set.
-      if (!(Read(kEecd) & kEecdAutoReadDone) && Now() < deadline_) break;
+      if (!(Read(kEecd) & kEecdAutoReadDone) && !late) break;
       Write(kImc, kAllOnes);
       (void)Read(kIcr);
       return true;
   }
-  if (!status.ok()) return status.error();
   return false;
 }
 

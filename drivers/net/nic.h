@@ -52,6 +52,11 @@ class Nic {
   // The groups (multicast addresses) to receive, instead of those set before; at first none. A NIC may
   // receive some others, too. Frames under way during the call may be filtered by either.
   virtual void SetGroups(std::span<const MacAddress>) {}
+  // The next bit of the closing, so that the domain's loop goes on meanwhile; it does not wait. True: the
+  // NIC is to be deleted now, which takes no time. From the first call on nothing else is called; what is to
+  // be sent still goes out. It ends within a second of steps. One that is deleted before does the rest
+  // then, and waits.
+  virtual bool CloseStep() { return true; }
 };
 
 }  // namespace librettos

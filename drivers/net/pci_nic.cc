@@ -179,12 +179,44 @@ void PciNic::OnQueueVector() {
   if (handler_) function_.Raise(0);
 }
 
-void PciNic::Drain() {
-  const Nanoseconds until = Now() + kDrainTime;
-  for (uint32_t turns = kDrainTurns; turns > 0 && !gone_ && link_up_; --turns) {
-    Reclaim();
-    if (Idle() || Now() >= until) return;
+// ---- Closing
+
+bool PciNic::CloseStep() {
+  SpinLockHolder holder(lock_);
+  switch (closing_) {
+    case Closing::kNot:
+      for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
+      handler_ = nullptr;
+      drain_until_ = Now() + kDrainTime;
+      closing_ = progress_ == Progress::kOpen ? Closing::kDrain : Closing::kDevice;
+      break;
+    case Closing::kDrain:  // What was taken leaves, if it does not take long.
+      if (!gone_) Reclaim();
+      if (gone_ || !link_up_ || Idle() || Now() >= drain_until_) closing_ = Closing::kDevice;
+      break;
+    case Closing::kDevice:
+      if (StopStep()) closing_ = Closing::kBusMaster;
+      break;
+    case Closing::kBusMaster:
+      function_.SetBusMaster(false);
+      closing_ = Closing::kInterrupts;
+      break;
+    case Closing::kInterrupts:
+      function_.DisableInterrupts();
+      closing_ = Closing::kClosed;
+      return true;
+    case Closing::kClosed:
+      return true;
   }
+  return false;
+}
+
+void PciNic::Close() {
+  for (uint32_t steps = kCloseSteps; steps > 0; --steps) {
+    if (CloseStep()) return;
+  }
+  function_.SetBusMaster(false);
+  function_.DisableInterrupts();
 }
 
 }  // namespace librettos

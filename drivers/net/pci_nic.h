@@ -32,6 +32,7 @@ class PciNic : public Nic {
   // The next bit of the opening, see NicOpening::Step. True: it is open. What was done is undone by the
   // destructor, at any point.
   Result<bool> OpenStep();
+  bool CloseStep() final;
 
  protected:
   enum class Sent { kTaken, kRefused, kFull };
@@ -45,6 +46,11 @@ class PciNic : public Nic {
   virtual Result<bool> PrepareStep() = 0;
   virtual Status AllocateInterrupts() = 0;
   virtual Status Start() = 0;
+
+  // A step of the device's closing, opened or not: no memory is read or written by it any more, and its
+  // registers are as a reset leaves them, as far as it answers. True: it was the last.
+  virtual bool StopStep() = 0;
+  void Close();  // For destructors: all steps that are left.
 
   // ---- The device's.
   virtual void Reclaim() = 0;  // Takes back the buffers of frames that were sent.
@@ -72,18 +78,17 @@ class PciNic : public Nic {
   void UpdateLink();
   void GiveUp(std::string_view reason);
   bool gone() const { return gone_; }
-  bool open() const { return progress_ == Progress::kOpen; }
-  // Waits, but not for long, for what was taken to leave. For destructors.
-  void Drain();
 
   PciFunction& function_;
+  unsigned vectors_ = 0;  // Interrupts that were allocated.
 
  private:
   static constexpr Nanoseconds kLinkPeriod = 1'000'000;  // Between two looks at a link or device that fails.
   static constexpr Nanoseconds kDrainTime = 10'000'000;  // A full ring at 1 Gb/s.
-  static constexpr uint32_t kDrainTurns = 10'000'000;
+  static constexpr uint32_t kCloseSteps = 10'000'000;    // Should the clock stand.
 
   enum class Progress { kPrepare, kInterruptTable, kInterrupts, kStart, kOpen };
+  enum class Closing { kNot, kDrain, kDevice, kBusMaster, kInterrupts, kClosed };
 
   class QueueVector final : public Handler {
    public:
@@ -111,6 +116,8 @@ class PciNic : public Nic {
   size_t SendLocked(std::span<const OutFrame> frames);
 
   Progress progress_ = Progress::kPrepare;
+  Closing closing_ = Closing::kNot;
+  Nanoseconds drain_until_ = 0;
   SpinLock lock_;
   MacAddress address_;
   const uint32_t mtu_;
@@ -125,6 +132,7 @@ class PciNic : public Nic {
   Nanoseconds looked_at_ = 0;
 };
 
+// Its destructor closes what was opened, and waits for it.
 class PciOpening final : public NicOpening {
  public:
   explicit PciOpening(PciNic* nic) : nic_(nic) {}  // Takes it over.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "drivers/net/gather.h"
 #include "drivers/net/pci_capability.h"
@@ -59,13 +60,14 @@ Result<NicOpening*> VirtioNic::Open(const Device& device) {
 
 VirtioNic::VirtioNic(const Device& device) : PciNic(*device.function, device), transport_(*device.function) {}
 
-VirtioNic::~VirtioNic() {
-  for (unsigned vector = 0; vector < vectors_; ++vector) function_.SetInterruptHandler(vector, nullptr);
-  if (open()) Drain();
-  // The buffers are freed after this; a device that does not obey has lost the bus by then.
-  (void)transport_.Reset();
-  function_.SetBusMaster(false);
-  function_.DisableInterrupts();
+// The buffers are freed after this; a device that does not obey has lost the bus by then.
+VirtioNic::~VirtioNic() { Close(); }
+
+bool VirtioNic::StopStep() {
+  if (!transport_.found()) return true;
+  if (!std::exchange(stopping_, true)) return !transport_.BeginReset().ok();
+  const Result<bool> reset = transport_.IsReset();
+  return !reset.ok() || reset.value();
 }
 
 // ---- Opening

@@ -30,6 +30,7 @@ class VirtioNic final : public PciNic {
   Result<bool> PrepareStep() override;
   Status AllocateInterrupts() override;
   Status Start() override;
+  bool StopStep() override;
   Status OpenQueues();
   void OfferBuffer();
   // Used entries that make up the next frame, if all are there; 0: they are not.
@@ -54,8 +55,8 @@ class VirtioNic final : public PciNic {
   virtio::Queue receive_;
   virtio::Queue transmit_;
   uint64_t features_ = 0;
-  unsigned vectors_ = 0;
   Stage stage_ = Stage::kCommon;
+  bool stopping_ = false;
 };
 
 }  // namespace librettos

@@ -15,7 +15,6 @@ constexpr uint32_t kDeviceFeatureSelect = 0x00, kDeviceFeature = 0x04, kDriverFe
                    kQueueSize = 0x18, kQueueVector = 0x1a, kQueueEnable = 0x1c, kQueueNotifyOffset = 0x1e,
                    kQueueDescriptors = 0x20, kQueueDriver = 0x28, kQueueDevice = 0x30, kCommonBytes = 0x38;
 constexpr Nanoseconds kResetTime = 100'000'000;  // Ours: section 2.1.2 gives none.
-constexpr int kPolls = 1'000'000;                // Should the clock stand.
 
 }  // namespace
 
@@ -74,16 +73,6 @@ Result<bool> Transport::IsReset() {
   if (status == 0) return true;
   if (status == 0xff) return Error::kUnavailable;
   if (Now() >= reset_until_) return Error::kIo;
-  return false;
-}
-
-bool Transport::Reset() {
-  if (!common_.found) return true;
-  if (!BeginReset().ok()) return false;
-  for (int i = 0; i < kPolls; ++i) {
-    const Result<bool> done = IsReset();
-    if (!done.ok() || done.value()) return done.ok();
-  }
   return false;
 }
 

@@ -29,7 +29,8 @@ class Transport {
   // The structures, to be found first, and in this order. kIo: not there, or not as it must be.
   Status FindCommon();
   Status FindNotify();
-  void FindDevice();  // Not every device has one.
+  void FindDevice();                            // Not every device has one.
+  bool found() const { return common_.found; }  // What a reset needs.
   // kUnavailable: withdrawn.
   Status BeginReset();
   // Whether it is done. kIo: not in time. kUnavailable: withdrawn.
@@ -46,8 +47,6 @@ class Transport {
                      uint16_t vector);
   Status SetConfigVector(uint16_t vector);
   void DriverOk() { AddStatus(kDriverOk); }
-  // Waits for it, not for long. False: the device does not.
-  bool Reset();
   // 0xff: withdrawn.
   uint8_t ReadStatus();
 

@@ -34,6 +34,7 @@ ModeSwitch::~ModeSwitch() {
   platform_.registry().Unwatch(control_path_, this);
   platform_.devices().SetObserver(nullptr);
   opening_.reset();
+  closing_.reset();
   CloseNic();
 }
 
@@ -68,6 +69,7 @@ void ModeSwitch::OnKey(std::string_view, std::string_view value, bool present) {
 }
 
 void ModeSwitch::OnDevice(const Device& device) {
+  unclaimed_at_ = Now();
   if (Device* known = FindDevice(device.name)) {
     *known = device;
   } else if (device_count_ < kMaxDevices) {
@@ -91,14 +93,45 @@ void ModeSwitch::ReturnDevice(std::string_view name) {
   *device = devices_[--device_count_];
 }
 
+void ModeSwitch::ReturnUnclaimed() {
+  for (size_t i = device_count_; i-- > 0;) {
+    if (std::string_view(devices_[i].name) != in_use_) ReturnDevice(devices_[i].name);
+  }
+}
+
 void ModeSwitch::CloseNic() {
   Nic* nic = interface_.nic();
   interface_.SetNic(nullptr);
   delete nic;
 }
 
+// The change ends when it is closed: in server mode, with `pause` and `reason`.
+void ModeSwitch::BeginClosing(Nanoseconds pause, std::string_view reason) {
+  closing_.reset(interface_.nic());
+  interface_.SetNic(nullptr);
+  pause_ = pause;
+  closing_reason_ = reason;
+  step_at_ = Now();
+}
+
+void ModeSwitch::TickClosing(Nanoseconds now) {
+  if (now < step_at_) return;
+  const Nanoseconds before = Now();
+  const bool closed = closing_->CloseStep();
+  const Nanoseconds after = Now();
+  step_at_ = after + std::max(kOpeningPause, after - before);
+  if (!closed) return;
+  closing_.reset();
+  FAULT_POINT("guest.nic-closed");
+  ReturnDevice(in_use_);
+  in_use_[0] = 0;
+  FAULT_POINT("guest.nic-returned");
+  Finish(Mode::kServer, pause_, closing_reason_);
+}
+
 void ModeSwitch::Publish(Mode mode, Nanoseconds pause, std::string_view reason) {
   mode_ = mode;
+  unclaimed_at_ = Now();
   interface_.SetCounter(Counter::k_mode, static_cast<uint64_t>(mode));
   Text text;
   text << kNames[static_cast<size_t>(mode)] << " " << now_.change << " " << pause / 1000 << " "
@@ -180,6 +213,7 @@ void ModeSwitch::TickOpening(Nanoseconds now) {
   FAULT_POINT("guest.nic-opened");
   nic->SetGroups(Groups(*interface_.lwip()).all());
   interface_.SetNic(nic);
+  std::memcpy(in_use_, now_.nic, sizeof(in_use_));
   interface_.SetRoute(Route::kHold);
   interface_.Flush();  // What was put but not yet published must get out to be drained.
   began_ = Now();
@@ -196,14 +230,11 @@ void ModeSwitch::TickPreparingDirect(Nanoseconds now) {
     interface_.SetRoute(Route::kNic);
     interface_.Flush();
     FAULT_POINT("guest.direct");
-    std::memcpy(in_use_, now_.nic, sizeof(in_use_));
     Finish(Mode::kDirect, Now() - began_, {});
   } else if (now >= deadline_) {
     interface_.SetRoute(Route::kChannel);
-    CloseNic();
-    ReturnDevice(now_.nic);
     interface_.Flush();
-    Finish(Mode::kServer, now - began_, "drain-timeout");
+    BeginClosing(now - began_, "drain-timeout");
   }
 }
 
@@ -233,12 +264,7 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
     // wires it is never quiet: there the deadline ends it.
     const bool quiet = now - std::min(now, interface_.nic_received_at()) >= kQuiet;
     if (now - drained_at_ < kQuiet || (!quiet && now < deadline_)) return;
-    CloseNic();
-    FAULT_POINT("guest.nic-closed");
-    ReturnDevice(in_use_);
-    in_use_[0] = 0;
-    FAULT_POINT("guest.nic-returned");
-    return Finish(Mode::kServer, pause_, {});
+    return BeginClosing(pause_, {});
   }
   if (now >= deadline_) {
     interface_.AwaitDrain(false);
@@ -250,15 +276,18 @@ void ModeSwitch::TickPreparingServer(Nanoseconds now) {
 }
 
 void ModeSwitch::Tick(Nanoseconds now) {
-  if (mode_ == Mode::kPreparingDirect) TickPreparingDirect(now);
-  if (mode_ == Mode::kPreparingServer) TickPreparingServer(now);
+  if (!closing_ && mode_ == Mode::kPreparingDirect) TickPreparingDirect(now);
+  if (!closing_ && mode_ == Mode::kPreparingServer) TickPreparingServer(now);
+  if (closing_) TickClosing(now);
   if (pending_ && (mode_ == Mode::kServer || mode_ == Mode::kDirect)) {
     Begin(now);
     if (mode_ == Mode::kPreparingDirect) TickPreparingDirect(now);
   }
+  if (settled() && HasUnclaimed() && now >= unclaimed_at_ + kUnclaimed) ReturnUnclaimed();
 }
 
 Nanoseconds ModeSwitch::next() const {
+  if (closing_) return step_at_;
   if (pending_ && (mode_ == Mode::kServer || mode_ == Mode::kDirect)) return 0;
   if (mode_ == Mode::kPreparingDirect) {
     if (opened_) return deadline_;
@@ -269,7 +298,7 @@ Nanoseconds ModeSwitch::next() const {
     if (!drained_) return deadline_;
     return std::max(drained_at_ + kQuiet, std::min(interface_.nic_received_at() + kQuiet, deadline_));
   }
-  return UINT64_MAX;
+  return HasUnclaimed() ? unclaimed_at_ + kUnclaimed : UINT64_MAX;
 }
 
 }  // namespace librettos::guest

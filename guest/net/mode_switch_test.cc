@@ -116,6 +116,34 @@ TEST_F(ModeSwitchTest, NoNicInTime) {
   EXPECT_EQ(world_.DataMode(), "server 1 0 0 no-nic");
 }
 
+TEST_F(ModeSwitchTest, NicThatComesTooLateIsReturned) {
+  Ask("direct 1 50 nics/one");
+  world_.Turn();
+  world_.Advance(60'000'000);
+  GiveNic();
+  world_.Turn();
+  world_.Advance(ModeSwitch::kUnclaimed - 1);
+  EXPECT_TRUE(world_.world().HoldsDevice(TestWorld::kGuest, "nics/one")) << "the request may be under way";
+  world_.Advance(1);
+  EXPECT_FALSE(world_.world().HoldsDevice(TestWorld::kGuest, "nics/one"));
+  EXPECT_EQ(world_.DataMode(), "server 1 0 0 no-nic");
+}
+
+TEST_F(ModeSwitchTest, NicInUseIsNotReturnedHoweverLong) {
+  GoDirect();
+  world_.Advance(2 * ModeSwitch::kUnclaimed);
+  EXPECT_TRUE(world_.world().HoldsDevice(TestWorld::kGuest, "nics/one"));
+}
+
+TEST_F(ModeSwitchTest, NicThatComesBeforeItsRequestIsUsed) {
+  GiveNic();
+  world_.Advance(ModeSwitch::kUnclaimed / 2);
+  world_.TakeSent();  // What timers sent meanwhile.
+  Ask("direct 1 1000 nics/one");
+  world_.Turn();
+  EXPECT_EQ(world_.DataMode().substr(0, 9), "direct 1 ");
+}
+
 TEST_F(ModeSwitchTest, NicThatDoesNotOpenIsReturned) {
   fake::RegisterNic("nics/one", nullptr);
   GiveNic();
@@ -139,6 +167,28 @@ TEST_F(ModeSwitchTest, WhileTheNicIsBeingOpenedTheServerForwards) {
   }
   EXPECT_EQ(world_.DataMode(), "direct 1 0 0");
   fake::SetOpeningSteps(0);
+}
+
+TEST_F(ModeSwitchTest, WhileTheNicIsBeingClosedTheServerForwards) {
+  fake::SetClosingSteps(3);
+  GoDirect();
+  fake::SetClosingSteps(0);
+  Ask("server 2 1000 -");
+  world_.Turn();
+  world_.TakeSent();
+  world_.Turn();
+  world_.Advance(ModeSwitch::kQuiet);
+  for (int number = 1; number < 3; ++number) {
+    EXPECT_EQ(world_.DataMode(), "preparing-server 2 0 0");
+    EXPECT_EQ(fake::OpenNics(), 1);
+    SendNumber(number);
+    world_.Turn();
+    EXPECT_EQ(ByChannel(), std::vector<int>({number})) << "not held back";
+    world_.Advance(ModeSwitch::kOpeningPause);
+  }
+  EXPECT_EQ(world_.DataMode(), "server 2 0 0");
+  EXPECT_EQ(fake::OpenNics(), 0);
+  EXPECT_EQ(world_.world().returned_devices().size(), 1u);
 }
 
 TEST_F(ModeSwitchTest, NicThatIsNotOpenInTimeIsReturned) {

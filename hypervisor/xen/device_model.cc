@@ -9,16 +9,14 @@
 #include <iterator>
 #include <string>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "hypervisor/xen/xen_headers.h"
 
 namespace librettos::xen {
-namespace {
 
-int32_t RecordedPid(hypervisor::DomainId domain) {
+int32_t DeviceModelPid(hypervisor::DomainId domain) {
   xs_handle* xenstore = xs_open(0);
   if (xenstore == nullptr) return 0;
   const std::string path = absl::StrCat("/local/domain/", domain, "/image/device-model-pid");
@@ -31,23 +29,28 @@ int32_t RecordedPid(hypervisor::DomainId domain) {
   return pid;
 }
 
-}  // namespace
-
 bool IsDeviceModelOf(hypervisor::DomainId domain, const std::string& arguments) {
   using namespace std::string_literals;
   return absl::StrContains(arguments, "\0-xen-domid\0"s + std::to_string(domain) + "\0"s);
 }
 
-void KillDeviceModel(hypervisor::DomainId domain) {
-  const int32_t pid = RecordedPid(domain);
-  if (pid <= 1) return;
+int OpenDeviceModel(hypervisor::DomainId domain, int32_t pid) {
+  if (pid <= 1) return -1;
   const int process = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-  if (process < 0) return;
-  absl::Cleanup close_process = [process] { close(process); };
+  if (process < 0) return -1;
   // Read after the descriptor was opened: what it stands for cannot become another process any more.
   std::ifstream file(absl::StrCat("/proc/", pid, "/cmdline"), std::ios::binary);
   const std::string arguments{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (IsDeviceModelOf(domain, arguments)) syscall(SYS_pidfd_send_signal, process, SIGKILL, nullptr, 0);
+  if (IsDeviceModelOf(domain, arguments)) return process;
+  close(process);
+  return -1;
+}
+
+void KillDeviceModel(hypervisor::DomainId domain) {
+  const int process = OpenDeviceModel(domain, DeviceModelPid(domain));
+  if (process < 0) return;
+  syscall(SYS_pidfd_send_signal, process, SIGKILL, nullptr, 0);
+  close(process);
 }
 
 }  // namespace librettos::xen

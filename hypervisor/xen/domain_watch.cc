@@ -26,6 +26,7 @@ std::optional<DomainState> DomainWatch::StateOf(hypervisor::DomainId domain) {
   static_assert(sizeof(info.handle) == sizeof(state.uuid));
   memcpy(state.uuid.data(), info.handle, state.uuid.size());
   state.shut_down = info.shutdown || info.crashed;
+  state.paused = info.paused;
   state.ended = state.shut_down || info.dying;
   state.reason = info.shutdown_reason;
   return state;

@@ -22,6 +22,7 @@ struct DomainState {
   std::array<uint8_t, 16> uuid;
   bool ended = false;  // Shut down or being destroyed: it runs no more.
   bool shut_down = false;
+  bool paused = false;
   unsigned reason = 0;  // sched.h, SHUTDOWN_*; if shut_down.
 };
 

@@ -100,7 +100,10 @@ absl::Status PciDevices::Give(const std::string& nic, DomainId domain, const std
       return absl::OkStatus();
     case State::kAttaching:
     case State::kAttached:
-      if (function.holder == domain) return absl::OkStatus();
+      if (function.holder == domain) {
+        function.recalled = false;
+        return absl::OkStatus();
+      }
       return absl::FailedPreconditionError(absl::StrCat("NIC ", nic, " is used by domain ", function.holder,
                                                         ", which has to return it first"));
     case State::kDetaching:
@@ -113,9 +116,22 @@ absl::Status PciDevices::Give(const std::string& nic, DomainId domain, const std
   return absl::InternalError("impossible state");
 }
 
+void PciDevices::Recall(const std::string& nic, DomainId domain) {
+  auto found = functions_.find(nic);
+  if (found == functions_.end()) return;
+  Function& function = found->second;
+  if (function.next == domain) {
+    function.next = 0;
+    observer_.OnDetached(domain, nic);
+  } else if (function.holder == domain && function.state == State::kAttaching) {
+    function.recalled = true;
+  }
+}
+
 void PciDevices::Attach(const std::string& nic, Function& function, DomainId domain,
                         const std::string& address) {
   function.state = State::kAttaching;
+  function.recalled = false;
   function.holder = domain;
   backend_.Attach(domain, function.function, [this, nic, domain, address](absl::StatusOr<int> slot) {
     OnAttached(nic, domain, address, std::move(slot));
@@ -133,6 +149,7 @@ void PciDevices::OnAttached(const std::string& nic, DomainId domain, const std::
                             absl::StatusOr<int> slot) {
   Function* function = Attaching(nic, domain);
   if (function == nullptr) return;
+  if (slot.ok() && function->recalled) return Detach(nic, *function, domain);
   if (slot.ok()) {
     function->state = State::kAttached;
     if (std::exchange(function->failures, 0) > 0) observer_.OnTrouble(nic, "");
@@ -150,7 +167,9 @@ void PciDevices::AttachAgain(const std::string& nic, DomainId domain, const std:
   const absl::Duration delay = std::min(kFirstRetry * (1 << std::min(function->failures++, 10)), kLastRetry);
   backend_.After(delay, [this, nic, domain, address] {
     Function* again = Attaching(nic, domain);
-    if (again != nullptr) Attach(nic, *again, domain, address);
+    if (again == nullptr) return;
+    if (again->recalled) return Detach(nic, *again, domain);
+    Attach(nic, *again, domain, address);
   });
 }
 
@@ -176,13 +195,17 @@ absl::Status PciDevices::Returned(const std::string& nic, DomainId domain) {
   }
   Function& function = found->second;
   if (function.state != State::kAttached) return absl::OkStatus();  // Told twice, or of the time before.
+  Detach(nic, function, domain);
+  return absl::OkStatus();
+}
+
+void PciDevices::Detach(const std::string& nic, Function& function, DomainId domain) {
   function.state = State::kDetaching;
   backend_.Detach(domain, function.function, [this, nic, domain](absl::Status status) {
     // What cannot be detached is still the domain's; it is freed with the domain at the latest.
     if (!status.ok()) observer_.OnTrouble(nic, std::string(status.message()));
     OnDetached(nic, domain);
   });
-  return absl::OkStatus();
 }
 
 void PciDevices::OnDetached(const std::string& nic, DomainId domain) {

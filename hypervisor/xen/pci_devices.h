@@ -65,6 +65,8 @@ class PciDevices {
   absl::StatusOr<hypervisor::NicInfo> Open(const std::string& nic, const hypervisor::NicConfig& config);
   absl::Status Close(const std::string& nic);
   absl::Status Give(const std::string& nic, DomainId domain, const std::string& address);
+  // If the domain was not told of it yet, it will not be: OnDetached follows, from within or later.
+  void Recall(const std::string& nic, DomainId domain);
   // A former daemon gave it to the domain; what was not told yet is done again. Those told come first.
   void Adopt(const std::string& nic, DomainId domain, const PciAddress& function, const std::string& address,
              uint32_t mtu, bool told);
@@ -85,6 +87,7 @@ class PciDevices {
     DomainId next = 0;
     std::string next_address;
     int failures = 0;
+    bool recalled = false;  // kAttaching: what is under way comes to its end, and is undone.
   };
   void Free(const std::string& nic, Function& function);
   void Attach(const std::string& nic, Function& function, DomainId domain, const std::string& address);
@@ -93,6 +96,8 @@ class PciDevices {
   // The function, if it is still to be attached to the domain; else nullptr: it was closed, or that died.
   Function* Attaching(const std::string& nic, DomainId domain);
   void AttachAgain(const std::string& nic, DomainId domain, const std::string& address);
+  // Takes it from the domain, which has stopped it, or was never told of it.
+  void Detach(const std::string& nic, Function& function, DomainId domain);
   void OnDetached(const std::string& nic, DomainId domain);
 
   PciBackend& backend_;

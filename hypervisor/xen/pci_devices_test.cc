@@ -240,6 +240,63 @@ TEST_F(PciDevicesTest, ADomainThatDiesWhileAFailedAttachmentIsUndoneGetsNothing)
   EXPECT_EQ(backend_.journal.back(), "attach 6");
 }
 
+TEST_F(PciDevicesTest, WhatIsRecalledBeforeItIsThereIsTakenBackAndNobodyIsToldOfIt) {
+  Open();
+  ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
+  told_.clear();
+  devices_.Recall("wire", 5);
+  EXPECT_TRUE(absl::IsFailedPrecondition(devices_.Give("wire", 6, ""))) << "it is under way";
+  FinishAttach();
+  EXPECT_TRUE(told_.empty());
+  EXPECT_EQ(backend_.journal, (Lines{"attach 5", "detach 5"}));
+  FinishDetach();
+  EXPECT_EQ(told_, (Lines{"detached 5 wire"}));
+  EXPECT_TRUE(devices_.Give("wire", 6, "").ok());
+  EXPECT_EQ(backend_.journal.back(), "attach 6");
+}
+
+TEST_F(PciDevicesTest, WhatIsRecalledIsNotTriedAgain) {
+  Open();
+  ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
+  FinishAttach(absl::UnavailableError("in use"));
+  FinishDetach();
+  devices_.Recall("wire", 5);
+  backend_.Answer1(backend_.timers);
+  FinishDetach();
+  EXPECT_EQ(backend_.journal, (Lines{"attach 5", "detach 5", "detach 5"}));
+  EXPECT_EQ(told_.back(), "detached 5 wire");
+}
+
+TEST_F(PciDevicesTest, WhatIsRecalledWhileAnotherStillHasItIsFreeAfterThat) {
+  Open();
+  GiveAndAttach(5);
+  ASSERT_TRUE(devices_.Returned("wire", 5).ok());
+  ASSERT_TRUE(devices_.Give("wire", 6, "").ok());
+  devices_.Recall("wire", 6);
+  EXPECT_EQ(told_.back(), "detached 6 wire");
+  FinishDetach();
+  EXPECT_EQ(backend_.journal, (Lines{"detach 5"}));
+}
+
+TEST_F(PciDevicesTest, WhatIsRecalledAndGivenAgainGetsThere) {
+  Open();
+  ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
+  devices_.Recall("wire", 5);
+  ASSERT_TRUE(devices_.Give("wire", 5, "").ok());
+  FinishAttach();
+  EXPECT_EQ(told_.back(), absl::StrCat("attached 5 wire 4 ", kMac, " 1500"));
+}
+
+TEST_F(PciDevicesTest, WhatADomainWasToldOfIsNotRecalled) {
+  Open();
+  GiveAndAttach(5);
+  devices_.Recall("wire", 5);
+  devices_.Recall("wire", 6);
+  devices_.Recall("nothing", 5);
+  EXPECT_TRUE(backend_.journal.empty());
+  EXPECT_TRUE(told_.empty());
+}
+
 TEST_F(PciDevicesTest, WhatAFormerDaemonsDeadDomainHasIsNotFreeYet) {
   const PciAddress function = *PciAddress::Parse(kAddress);
   devices_.Adopt("wire", 5, function, kMac, 1500, true);

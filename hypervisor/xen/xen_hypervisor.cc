@@ -20,6 +20,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "hypervisor/xen/device_model.h"
 #include "hypervisor/xen/domain_exit.h"
 #include "hypervisor/xen/image.h"
 
@@ -35,8 +36,9 @@ constexpr int kThreads = 8;
 constexpr DomainId kLastDomain = 0x7ff0 - 1;  // xen/include/public/xen.h: below DOMID_FIRST_RESERVED.
 constexpr size_t kMaxKeyBytes = 2048;         // xenstored's quota for the value of a key.
 constexpr absl::Duration kDestroyRetry = absl::Seconds(5);
-constexpr absl::Duration kDestroyTime =
-    absl::Seconds(20);               // Above libxl's own ten for a device that does not go.
+// Above libxl's own ten for a device that does not go.
+constexpr absl::Duration kDestroyTime = absl::Seconds(20);
+constexpr absl::Duration kDestroyedByOthers = absl::Seconds(10);
 constexpr int kEventsPerTurn = 256;  // So that a domain that writes without end does not hold the loop.
 constexpr int kMaxDepth = 8;         // Of the keys of a domain, and how many of them are told at adoption.
 constexpr size_t kMaxKeys = 4096;
@@ -105,6 +107,8 @@ absl::Status XenHypervisor::Prepare() {
   xenstore_ = *std::move(xenstore);
   watch_ = *std::move(watch);
   context_ = *std::move(context);
+  device_models_ = std::make_unique<DeviceModelWatch>(
+      loop_, [this](DomainId id) { OnDeviceModelEnded(id, /*waited=*/false); });
   records_ = std::make_unique<DomainRecords>(*xenstore_);
   if (absl::Status status = records_->Prepare(); !status.ok()) return status;
   if (absl::Status status = xenstore_->Watch(kReleaseDomain); !status.ok()) return status;
@@ -144,6 +148,7 @@ void XenHypervisor::Adopt() {
       domain.record = std::move(record);
       domain.adopted = true;
       WatchKeys(id);
+      device_models_->Add(id, DeviceModelPid(id));
       loop_.After(absl::ZeroDuration(), [this, id] {
         if (observer_ != nullptr && Find(id) != nullptr) observer_->OnDomainConnected(id);
       });
@@ -240,6 +245,7 @@ void XenHypervisor::OnStarted(DomainId id, const absl::Status& status) {
   if (!status.ok()) return End(id, {.orderly = false, .description = std::string(status.message())});
   domain->record.complete = true;
   Complain(records_->Write(domain->record));
+  device_models_->Add(id, DeviceModelPid(id));
   if (observer_ != nullptr) observer_->OnDomainConnected(id);
   CheckDomains();  // It may have ended already.
 }
@@ -279,8 +285,27 @@ void XenHypervisor::CheckDomains() {
   }
 }
 
+void XenHypervisor::OnDeviceModelEnded(DomainId id, bool waited) {
+  if (Find(id) == nullptr) return;
+  CheckDomains();
+  if (Find(id) == nullptr) return;  // It had ended itself.
+  const std::optional<DomainState> state = watch_->StateOf(id);
+  // Whoever destroys a domain pauses it, and ends its device model first: then its release tells of it.
+  if (state.has_value() && state->paused && !waited) {
+    loop_.After(kDestroyedByOthers, [this, id, uuid = state->uuid] {
+      if (Domain* domain = Find(id); domain != nullptr && domain->record.uuid == uuid) {
+        OnDeviceModelEnded(id, /*waited=*/true);
+      }
+    });
+    return;
+  }
+  Complain(watch_->Pause(id));
+  End(id, {.orderly = false, .description = "its device model ended"});
+}
+
 void XenHypervisor::End(DomainId id, const DomainExit& exit) {
   UnwatchKeys(id);
+  device_models_->Remove(id);
   domains_.erase(id);
   pci_->DomainDied(id);
   // The successor first: destruction takes its time.

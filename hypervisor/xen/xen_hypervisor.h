@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "hypervisor/event_loop.h"
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/xen/device_model_watch.h"
 #include "hypervisor/xen/domain_builder.h"
 #include "hypervisor/xen/domain_records.h"
 #include "hypervisor/xen/domain_watch.h"
@@ -62,6 +63,7 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
                                               const hypervisor::NicConfig& config) override;
   absl::Status CloseNic(const std::string& nic) override;
   absl::Status GiveNic(const std::string& nic, DomainId domain, const std::string& address) override;
+  void RecallNic(const std::string& nic, DomainId domain) override { pci_->Recall(nic, domain); }
 
   // All words of the page: its header (64 words), then 64 for each row.
   absl::StatusOr<std::vector<uint64_t>> Statistics(DomainId domain) override;
@@ -90,6 +92,8 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
   void OnBuilt(DomainId id, const absl::Status& status);
   void OnStarted(DomainId id, const absl::Status& status);
   void CheckDomains();
+  // `waited`: somebody else was given the time to destroy the domain.
+  void OnDeviceModelEnded(DomainId id, bool waited);
   // It runs no more: forgets it, has it destroyed, and tells.
   void End(DomainId id, const hypervisor::DomainExit& exit);
   void DestroyForGood(DomainId id);
@@ -122,6 +126,7 @@ class XenHypervisor final : public hypervisor::Hypervisor, private PciObserver {
   DomainId next_id_ = 1;
   std::unique_ptr<Xenstore> xenstore_;
   std::unique_ptr<DomainWatch> watch_;
+  std::unique_ptr<DeviceModelWatch> device_models_;
   std::unique_ptr<LibxlContext> context_;
   std::unique_ptr<xengnttab_handle, TableDeleter> grant_table_;
   std::unique_ptr<DomainRecords> records_;

@@ -23,8 +23,11 @@ BASE = pathlib.Path("/run/librettos-lab")
 
 
 def run(*args, check=True, **options):
-    """Runs a command; its output is in the exception if it fails."""
-    done = subprocess.run([str(a) for a in args], text=True, capture_output=True, **options)
+    """Runs a command; its output is in the exception (RuntimeError) if it fails, or takes longer than `timeout`."""
+    try:
+        done = subprocess.run([str(a) for a in args], text=True, capture_output=True, **options)
+    except subprocess.TimeoutExpired as late:
+        raise RuntimeError(f"{' '.join(map(str, args))}: not done in {late.timeout} s") from late
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
@@ -111,6 +114,8 @@ class Lab:
     events = int(os.environ.get("LIBRETTOS_EVENTS", 20))
     patience = 20  # Seconds in which whatever is waited for has long happened.
     mode_deadline = 5  # Seconds.
+    health_timeout = "5s"  # Of a planned upgrade.
+    poll_interval = 0.01  # Seconds between two looks at what is waited for.
     upgrade_keeps_all = True  # A planned upgrade loses no frame.
     server_nics = ("wire0",)  # Its NIC, and if there is a second that of its standby.
     server_options = ()
@@ -284,7 +289,7 @@ class Lab:
                 return value
             if time.monotonic() > deadline:
                 raise RuntimeError(f"after {seconds} s still not: {what}\n{self.log()}\n{self.domain_logs()}")
-            time.sleep(0.01)
+            time.sleep(self.poll_interval)
 
     # ---- clients
 

@@ -53,9 +53,9 @@ def replace_server(lab, sig=signal.SIGKILL):
     standby_ready(lab)
 
 
-def upgrade(lab, image, check=True, health_timeout="5s"):
-    done = lab.ctl("server", "upgrade", SERVER, "--image", str(image), "--health-timeout", health_timeout, check=check,
-                   timeout=f"{3 * lab.patience}s")
+def upgrade(lab, image, check=True, health_timeout=None):
+    done = lab.ctl("server", "upgrade", SERVER, "--image", str(image), "--health-timeout", health_timeout or lab.health_timeout,
+                   check=check, timeout=f"{3 * lab.patience}s")
     standby_ready(lab)
     return done
 

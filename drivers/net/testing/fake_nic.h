@@ -88,5 +88,7 @@ void RegisterNic(const std::string& name, FakeNic* nic);
 int OpenNics();
 // How many steps of an opening answer that it is not done; of those that are begun from now on.
 void SetOpeningSteps(uint64_t steps);
+// The same of a closing.
+void SetClosingSteps(uint64_t steps);
 
 }  // namespace librettos::fake

@@ -370,6 +370,31 @@ TEST_P(NicConformance, LeavesTheDeviceQuietAndOpensItAgain) {
   }
 }
 
+TEST_P(NicConformance, ClosesInSeveralSteps) {
+  ASSERT_NO_FATAL_FAILURE(Open());
+  EXPECT_TRUE(Transmit(PlainFrame(kPeer, 100, 1)));
+  int steps = 1;
+  for (; !nic_->CloseStep(); ++steps) ASSERT_LT(steps, 100'000'000);
+  EXPECT_GE(steps, 5);
+  EXPECT_TRUE(nic_->CloseStep()) << "it is closed";
+  EXPECT_EQ(Sent(1).size(), 1u) << "what was taken is sent first";
+  nic_.reset();
+  EXPECT_TRUE(bench_->Quiet());
+  ASSERT_NO_FATAL_FAILURE(Open());
+  bench_->Deliver(PlainFrame(kAddress, 100, 1));
+  EXPECT_EQ(Received(1).size(), 1u);
+}
+
+TEST_P(NicConformance, AClosingThatIsCutShortLeavesTheDeviceQuiet) {
+  for (int steps = 0, closed = false; !closed; steps += 1 + steps / 10) {
+    ASSERT_NO_FATAL_FAILURE(Open());
+    for (int i = 0; i < steps && !closed; ++i) closed = nic_->CloseStep();
+    nic_.reset();
+    EXPECT_TRUE(bench_->Quiet()) << steps;
+    ASSERT_LT(steps, 100'000'000);
+  }
+}
+
 TEST_P(NicConformance, StopsWhileBusy) {
   ASSERT_NO_FATAL_FAILURE(Open());
   CountingHandler handler;

@@ -14,7 +14,7 @@ std::map<std::string, FakeNic*>& Registered() {
 }
 
 int open_nics = 0;
-uint64_t opening_steps = 0;
+uint64_t opening_steps = 0, closing_steps = 0;
 
 // What the domain deletes; the FakeNic behind it is the test's.
 class Access final : public Nic {
@@ -37,8 +37,10 @@ class Access final : public Nic {
   void SetHandler(Handler* handler) override { nic_->SetHandler(handler); }
   void SetPromiscuous(bool on) override { nic_->SetPromiscuous(on); }
   void SetGroups(std::span<const MacAddress> groups) override { nic_->SetGroups(groups); }
+  bool CloseStep() override { return closing_left_ == 0 || --closing_left_ == 0; }
 
  private:
+  uint64_t closing_left_ = closing_steps;
   FakeNic* nic_;
   MacAddress address_;
   uint32_t mtu_;
@@ -66,6 +68,7 @@ class Opening final : public NicOpening {
 }  // namespace
 
 void SetOpeningSteps(uint64_t steps) { opening_steps = steps; }
+void SetClosingSteps(uint64_t steps) { closing_steps = steps; }
 void RegisterNic(const std::string& name, FakeNic* nic) { Registered()[name] = nic; }
 int OpenNics() { return open_nics; }
 

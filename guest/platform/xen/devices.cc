@@ -100,7 +100,9 @@ void XenDevices::Return(std::string_view name) {
   if (!registry_.Publish(ReturnPath(entry->device.name), "returned").ok()) {
     Log("devices: a return cannot be published");
   }
-  Poll();
+  // From the next round on.
+  poll_at_ = Now();
+  loop_.Poll(this, kPollInterval);
 }
 
 void XenDevices::OnEvent() {

@@ -78,9 +78,12 @@ void XenPciFunction::SetCommand(uint32_t bits, bool on) {
 }
 
 XenPciFunction::~XenPciFunction() {
-  SetCommand(kBusMaster, false);
-  DisableInterrupts();
-  SetCommand(kCommandMemory, false);
+  // What a driver has done already is not done again: the device model answers each access.
+  if (enabled_at_ != 0) {
+    SetCommand(kBusMaster, false);
+    DisableInterrupts();
+  }
+  SetCommand(kBusMaster | kCommandMemory, false);
   for (const Bar& bar : bars_) {
     if (!bar.registers) continue;
     UnmapDevice(bar.registers, bar.size);
