@@ -143,7 +143,7 @@ void ProcessHypervisor::OnMessage(Domain& domain, Message message) {
       OnReturned(domain, message.path, message.number);
       break;
     case WireType::kHolding:
-      Judge(domain, nics_.Held(message.path, id, message.number, message.descriptors[0]));
+      Judge(domain, nics_.Held(message.path, id, domain.record.kind, message.number, message.descriptors[0]));
       break;
     case WireType::kDeclared:
       OnDeclared(domain);
@@ -162,7 +162,9 @@ void ProcessHypervisor::OnWatch(Domain& domain, const std::string& path) {
 }
 
 void ProcessHypervisor::OnReturned(Domain& domain, const std::string& nic, uint32_t giving) {
-  if (!nics_.Returned(nic, domain.record.id, giving) || observer_ == nullptr) return;
+  absl::StatusOr<bool> returned = nics_.Returned(nic, domain.record.id, domain.record.pid, giving);
+  Judge(domain, returned.status());
+  if (!returned.ok() || !*returned || observer_ == nullptr) return;
   observer_->OnDeviceReturned(domain.record.id, nic);
 }
 

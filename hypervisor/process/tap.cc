@@ -10,12 +10,18 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace librettos::process {
@@ -184,6 +190,26 @@ absl::StatusOr<uint32_t> TapMtu(const NicConfig& config) {
   });
   if (!status.ok()) return status;
   return mtu;
+}
+
+void DiscardReceived(int descriptor) {
+  // What fits into the interface's own queue and into the one before it (SetUp): more has come since.
+  constexpr int kMostWaiting = 2 * kTransmitQueueFrames;
+  char start[64];  // The rest of a frame goes with it.
+  for (int i = 0; i < kMostWaiting && read(descriptor, start, sizeof(start)) > 0; ++i) continue;
+}
+
+bool HasTapOpen(pid_t pid, const std::string& interface) {
+  // Its threads share their descriptors: the system call filter lets no other kind be made.
+  const std::string line = absl::StrCat("iff:\t", interface, "\n");  // tun_chr_show_fdinfo in Linux.
+  std::error_code error;
+  std::filesystem::directory_iterator entry(absl::StrCat("/proc/", pid, "/fdinfo"), error);
+  for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error)) {
+    std::stringstream text;
+    text << std::ifstream(entry->path()).rdbuf();
+    if (absl::StrContains(text.str(), line)) return true;
+  }
+  return false;
 }
 
 absl::Status MakeTransient(int descriptor) {
