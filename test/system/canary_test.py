@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import unittest
 
@@ -98,7 +99,7 @@ class CanaryTest(unittest.TestCase):
         scenario.set_mode(lab, scenario.ECHO, "direct")
         self.assertEqual(self.send(CANARY, ECHO), [ECHO])
         pid = lab.describe("guest", scenario.ECHO)["status"]["pid"]
-        lab.end_domain(pid, 19)  # SIGSTOP: what comes now, waits.
+        lab.end_domain(pid, signal.SIGSTOP)  # What comes now, waits.
         self.assertEqual(self.send(CANARY, ECHO), [])
         lab.ctl("guest", "delete", scenario.ECHO)
         scenario.set_mode(lab, INSPECTOR, "direct")
