@@ -1,8 +1,11 @@
 #include "daemon/guest_reconciler.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "daemon/convert.h"
 #include "daemon/log.h"
 #include "daemon/mode_report.h"
@@ -207,7 +210,9 @@ void GuestReconciler::OnDomainConnected(const std::string& guest, uint32_t domai
 
 void GuestReconciler::OnKey(const std::string& guest, uint32_t domain, absl::string_view key) {
   GuestRecord* record = model_.FindGuest(guest);
-  if (record == nullptr || record->domain() != domain || key != "data/mode") return;
+  if (record == nullptr || record->domain() != domain) return;
+  if (key == "data/violation") model_.Changed(guest);
+  if (key != "data/mode") return;
   Runtime& runtime = runtime_[guest];
   std::string value = hypervisor_.Read(absl::StrCat(DomainPath(domain), "/data/mode")).value_or("");
   if (value == runtime.mode) return;
@@ -318,6 +323,23 @@ void GuestReconciler::OnNicLearned() {
   }
 }
 
+// What it says of its servers, docs/protocols.md, `data/violation`; it may be lying. Empty: nothing.
+std::string GuestReconciler::Complaint(const GuestRecord& record) const {
+  if (record.domain() == 0) return "";
+  const auto value = hypervisor_.Read(absl::StrCat(DomainPath(record.domain()), "/data/violation"));
+  if (!value.ok()) return "";
+  const std::vector<std::string> words = absl::StrSplit(*value, ' ');
+  uint32_t server;
+  uint64_t count;
+  constexpr char kNameLetters[] = "abcdefghijklmnopqrstuvwxyz-";
+  if (words.size() != 3 || !absl::SimpleAtoi(words[0], &server) || !absl::SimpleAtoi(words[1], &count) ||
+      words[2].size() > 20 || words[2].find_first_not_of(kNameLetters) != std::string::npos) {
+    return "";
+  }
+  return absl::StrCat("its server broke the channel's rules: ", words[2], "; ", count,
+                      count == 1 ? " time" : " times", " so far, last in domain ", server);
+}
+
 v1::Guest GuestReconciler::View(const std::string& guest) const {
   const GuestRecord& record = *model_.FindGuest(guest);
   v1::Guest view = record.resource();
@@ -325,7 +347,7 @@ v1::Guest GuestReconciler::View(const std::string& guest) const {
   static const Runtime kNone;
   auto it = runtime_.find(guest);
   const Runtime& runtime = it == runtime_.end() ? kNone : it->second;
-  status.set_message(runtime.message);
+  status.set_message(runtime.message.empty() ? Complaint(record) : runtime.message);
   const ServerRecord* server = model_.FindServer(record.resource().spec().server());
   uint32_t active = server == nullptr ? 0 : server->active().id();
   std::string channel;

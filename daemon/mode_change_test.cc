@@ -56,6 +56,19 @@ TEST_F(ModeChangeTest, GuestGetsItsKeys) {
   EXPECT_EQ(Guest("g").status().state(), v1::GuestStatus::RUNNING);
 }
 
+TEST_F(ModeChangeTest, WhatAGuestSaysOfItsServerIsShown) {
+  CreateAll();
+  hv_.Publish(domain_, "data/violation", "1 2 index-jump");
+  EXPECT_EQ(Guest("g").status().message(),
+            "its server broke the channel's rules: index-jump; 2 times so far, last in domain 1");
+  EXPECT_EQ(Guest("g").status().state(), v1::GuestStatus::RUNNING);
+  for (const char* nonsense : {"", "1 2", "1 2 3", "x 2 bad-slot", "1 -2 bad-slot", "1 2 bad slot",
+                               "1 2 \33[2J", "1 2 aaaaaaaaaaaaaaaaaaaaa"}) {
+    hv_.Publish(domain_, "data/violation", nonsense);
+    EXPECT_EQ(Guest("g").status().message(), "") << nonsense;
+  }
+}
+
 TEST_F(ModeChangeTest, SharedGuestHasTheNicsMac) {
   CreateServer();
   CreateGuest("h", "");

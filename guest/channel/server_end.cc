@@ -200,7 +200,6 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     }
     mapping_ = *mapping;
     FAULT_POINT("server.mapped");
-    if (!HeaderIsRight()) return Close(Violation::kBadHeader);
     phase_ = Phase::kBinding;
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs && phase_ == Phase::kBinding; ++pair) {
       platform_.Bind(guest_, binders_[pair].offered, &binders_[pair]);
@@ -230,6 +229,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     }
     FAULT_POINT("server.bound");
     phase_ = Phase::kConnected;
+    if (!HeaderIsRight()) return Refuse(Violation::kBadHeader);
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
       binders_[pair].port->SetHandler(&binders_[pair]);
     }
@@ -239,8 +239,8 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
   // ---- Ends ----
-  // The rings cannot be taken up. That may be a predecessor's doing: the guest is woken, sees it, and offers
-  // other memory (GuestEnd::Renew).
+  // The channel cannot be taken up. That may be a predecessor's doing: the guest is woken, sees it, and
+  // offers other memory (GuestEnd::Renew).
   void Refuse(Violation violation) {
     Signal(0);
     Disconnect();
