@@ -44,6 +44,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
 
   DomainId guest() const override { return guest_; }
   bool connected() const override { return phase_ == Phase::kConnected; }
+  bool refused() const override { return phase_ == Phase::kFailed || phase_ == Phase::kClosed; }
   bool active() const override { return active_; }
   const Geometry& geometry() const override { return key_.geometry; }
   Consumer<>& transmit(uint32_t pair) override { return transmit_[pair]; }
@@ -123,6 +124,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     phase_ = Phase::kClosed;
     violation_ = violation;
     PublishState(kStateClosed, violation == Violation::kNone ? "" : ToString(violation));
+    observer_->OnRefused(this);
   }
 
  private:
@@ -246,6 +248,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     Disconnect();
     phase_ = Phase::kFailed;
     PublishState(kStateClosed, ToString(violation));
+    observer_->OnRefused(this);
   }
 
   void Fail(std::string_view what, Error error) {
@@ -253,6 +256,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     phase_ = Phase::kFailed;
     Text reason;
     PublishState(kStateClosed, reason.Add(what).Add(": ").Add(ToString(error)).view());
+    observer_->OnRefused(this);
   }
 
   void CancelPending() {
