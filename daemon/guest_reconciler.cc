@@ -329,15 +329,14 @@ std::string GuestReconciler::Complaint(const GuestRecord& record) const {
   const auto value = hypervisor_.Read(absl::StrCat(DomainPath(record.domain()), "/data/violation"));
   if (!value.ok()) return "";
   const std::vector<std::string> words = absl::StrSplit(*value, ' ');
-  uint32_t server;
   uint64_t count;
   constexpr char kNameLetters[] = "abcdefghijklmnopqrstuvwxyz-";
-  if (words.size() != 3 || !absl::SimpleAtoi(words[0], &server) || !absl::SimpleAtoi(words[1], &count) ||
-      words[2].size() > 20 || words[2].find_first_not_of(kNameLetters) != std::string::npos) {
+  if (words.size() != 2 || !absl::SimpleAtoi(words[0], &count) || words[1].size() > 20 ||
+      words[1].find_first_not_of(kNameLetters) != std::string::npos) {
     return "";
   }
-  return absl::StrCat("its server broke the channel's rules: ", words[2], "; ", count,
-                      count == 1 ? " time" : " times", " so far, last in domain ", server);
+  return absl::StrCat("its server broke the channel's rules: ", words[1], "; ", count,
+                      count == 1 ? " time" : " times", " so far");
 }
 
 v1::Guest GuestReconciler::View(const std::string& guest) const {
@@ -347,7 +346,7 @@ v1::Guest GuestReconciler::View(const std::string& guest) const {
   static const Runtime kNone;
   auto it = runtime_.find(guest);
   const Runtime& runtime = it == runtime_.end() ? kNone : it->second;
-  status.set_message(runtime.message.empty() ? Complaint(record) : runtime.message);
+  status.set_message(runtime.message);
   const ServerRecord* server = model_.FindServer(record.resource().spec().server());
   uint32_t active = server == nullptr ? 0 : server->active().id();
   std::string channel;
@@ -376,6 +375,10 @@ v1::Guest GuestReconciler::View(const std::string& guest) const {
     } else {
       status.set_message("its channel is not connected yet");
     }
+  }
+  if (const std::string complaint = Complaint(record); !complaint.empty()) {
+    const char* separator = status.message().empty() ? "" : "; ";
+    status.mutable_message()->append(separator).append(complaint);
   }
   status.set_domain(record.domain());
   if (record.domain() != 0) status.set_pid(hypervisor_.Pid(record.domain()));

@@ -176,12 +176,11 @@ void Stack::OnControl(const channel::ControlMessage& message) {
 }
 void Stack::OnRoom() { TcpFlow::MarkWaiting(); }
 
-// For the daemon to show. Who it was is a guess where several servers have the memory.
+// For the daemon to show. It does not say who it was: several servers have the memory.
 void Stack::OnServerViolation(channel::Violation violation) {
   Text path, value;
   path << "/local/domain/" << uint64_t{platform_.self()} << "/data/violation";
-  value << uint64_t{end_->active_server()} << " " << interface_->Get(Counter::k_server_violations) << " "
-        << channel::ToString(violation);
+  value << interface_->Get(Counter::k_server_violations) << " " << channel::ToString(violation);
   // Refusals are logged and counted by the platform.
   (void)platform_.registry().Publish(path.view(), value.view());
 }
