@@ -15,7 +15,6 @@
 #include "absl/strings/str_replace.h"
 #include "hypervisor/fnv.h"
 #include "hypervisor/process/path.h"
-#include "hypervisor/process/tap.h"
 
 namespace librettos::process {
 namespace {
@@ -231,7 +230,8 @@ std::vector<std::string> Nics::EndDeclaration(DomainId domain) {
   return missing;
 }
 
-absl::StatusOr<bool> Nics::Returned(const std::string& name, DomainId domain, pid_t pid, uint32_t giving) {
+absl::StatusOr<bool> Nics::Returned(const std::string& name, DomainId domain, uint32_t giving,
+                                    const std::function<TapUse(const std::string& interface)>& use) {
   auto found = nics_.find(name);
   if (found == nics_.end()) {
     claims_.erase({name, domain});
@@ -240,8 +240,14 @@ absl::StatusOr<bool> Nics::Returned(const std::string& name, DomainId domain, pi
   Nic& nic = found->second;
   if (nic.holder != domain) return true;
   if (nic.giving != giving) return false;
-  if (HasTapOpen(pid, nic.config.interface)) {
-    return absl::PermissionDeniedError(absl::StrCat("gives NIC ", name, " back and keeps it open"));
+  // A server's successor serves the same guests, and waits: to look takes a moment for each descriptor.
+  switch (nic.user == DomainKind::kGuest ? use(nic.config.interface) : TapUse::kNone) {
+    case TapUse::kNone:
+      break;
+    case TapUse::kOpen:
+      return absl::PermissionDeniedError(absl::StrCat("gives NIC ", name, " back and keeps it open"));
+    case TapUse::kUnread:
+      return absl::UnavailableError("it has descriptors still to receive");
   }
   nic.holder = 0;
   nic.declared = false;

@@ -5,9 +5,8 @@
 // <directory>, so that a later daemon removes it, and only it. Single-threaded.
 #pragma once
 
-#include <sys/types.h>
-
 #include <array>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/process/descriptor.h"
 #include "hypervisor/process/message.h"
+#include "hypervisor/process/tap.h"
 
 namespace librettos::process {
 
@@ -48,9 +48,10 @@ class Nics {
   std::vector<std::string> EndDeclaration(DomainId domain);
   // `giving`: the number that DeviceMessage gave. False: the return is of an earlier giving; the domain is to
   // have the NIC again since. Returns are repeated, and may be of NICs that others have by now: that changes
-  // nothing. PermissionDenied: process `pid`, which is the domain, still has it open, and could go on to read
-  // what is the next one's; it stays the domain's.
-  absl::StatusOr<bool> Returned(const std::string& nic, DomainId domain, pid_t pid, uint32_t giving);
+  // nothing. `use` says whether a guest still has it open; it could go on to read what is the next one's,
+  // and so the NIC stays the domain's: PermissionDenied if it has, Unavailable if it could have.
+  absl::StatusOr<bool> Returned(const std::string& nic, DomainId domain, uint32_t giving,
+                                const std::function<TapUse(const std::string& interface)>& use);
   void DropDomain(DomainId domain);
   size_t size() const { return nics_.size(); }
 

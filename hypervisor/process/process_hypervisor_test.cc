@@ -512,9 +512,27 @@ TEST_F(ProcessHypervisorTest, TakesNoNicBackThatItsUserStillHasOpen) {
   EXPECT_EQ(recorder_.violations[id], "gives NIC wire back and keeps it open");
   EXPECT_EQ(recorder_.returned.count("wire"), 0u);
   EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", other, "")));
-  Order(id, "return");
+  Order(id, "close");
   UpTo([&] { return recorder_.returned["wire"] == id; });
   EXPECT_TRUE(hypervisor_->GiveNic("wire", other, "").ok());
+}
+
+// A message that it has not received may hold the NIC's descriptor once more.
+TEST_F(ProcessHypervisorTest, TakesNoNicBackThatItsUserMayStillReceive) {
+  const std::string space = MakeNamespace();
+  ASSERT_TRUE(
+      hypervisor_->OpenNic("wire", {.interface = "tap0", .network_namespace = "/run/netns/" + space}).ok());
+  ASSERT_TRUE(
+      hypervisor_->OpenNic("next", {.interface = "tap1", .network_namespace = "/run/netns/" + space}).ok());
+  const DomainId id = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return unread");
+  ASSERT_TRUE(hypervisor_->GiveNic("next", id, "").ok());
+  UpTo([&] { return Value(id, "data/waits") == "1"; });
+  EXPECT_EQ(recorder_.returned.count("wire"), 0u);
+  EXPECT_TRUE(recorder_.violations.empty()) << "it may be honest";
+  UpTo([&] { return recorder_.returned["wire"] == id; });
 }
 
 TEST_F(ProcessHypervisorTest, ExplainsNicsThatCannotBeOpened) {

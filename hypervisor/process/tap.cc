@@ -199,17 +199,22 @@ void DiscardReceived(int descriptor) {
   for (int i = 0; i < kMostWaiting && read(descriptor, start, sizeof(start)) > 0; ++i) continue;
 }
 
-bool HasTapOpen(pid_t pid, const std::string& interface) {
-  // Its threads share their descriptors: the system call filter lets no other kind be made.
-  const std::string line = absl::StrCat("iff:\t", interface, "\n");  // tun_chr_show_fdinfo in Linux.
+TapUse UseOfTap(pid_t pid, const std::string& interface) {
+  // Of Linux's tun_chr_show_fdinfo, and unix_show_fdinfo. Its threads share their descriptors: the system
+  // call filter lets no other kind be made.
+  const std::string open = absl::StrCat("iff:\t", interface, "\n");
+  constexpr absl::string_view kUnread = "scm_fds: ", kNothingUnread = "scm_fds: 0\n";
+  TapUse use = TapUse::kNone;
   std::error_code error;
   std::filesystem::directory_iterator entry(absl::StrCat("/proc/", pid, "/fdinfo"), error);
   for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error)) {
-    std::stringstream text;
-    text << std::ifstream(entry->path()).rdbuf();
-    if (absl::StrContains(text.str(), line)) return true;
+    std::stringstream stream;
+    stream << std::ifstream(entry->path()).rdbuf();
+    const std::string text = stream.str();
+    if (absl::StrContains(text, open)) return TapUse::kOpen;
+    if (absl::StrContains(text, kUnread) && !absl::StrContains(text, kNothingUnread)) use = TapUse::kUnread;
   }
-  return false;
+  return use;
 }
 
 absl::Status MakeTransient(int descriptor) {

@@ -33,9 +33,14 @@ absl::StatusOr<uint32_t> TapMtu(const hypervisor::NicConfig& config);
 // Takes all that the interface has received so far, and forgets it. `descriptor` must not block.
 void DiscardReceived(int descriptor);
 
-// Whether the process has the interface of that name open. It says the same of one so named in another
-// namespace.
-bool HasTapOpen(pid_t pid, const std::string& interface);
+enum class TapUse {
+  kNone,
+  kOpen,
+  kUnread,  // There are descriptors in what the process has not yet received, which may be of it.
+};
+// Whether the process has the interface of that name open, or could have. It says the same of one so named in
+// another namespace.
+TapUse UseOfTap(pid_t pid, const std::string& interface);
 
 // The interface goes when its last descriptor is closed.
 absl::Status MakeTransient(int descriptor);

@@ -1,6 +1,7 @@
 // A domain that publishes what it sees of the world, and does as /local/domain/<id>/control/do says:
-// "exit <status>", "crash", "return", "return and break", "return and keep", "read <text>", "break",
-// "garbage", "forbidden", "call <name>", "tighten". After each reconnection it declares its state anew.
+// "exit <status>", "crash", "return", "return and break", "return and keep", "close", "return unread",
+// "read <text>", "break", "garbage", "forbidden", "call <name>", "tighten". After each reconnection it
+// declares its state anew.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -196,7 +197,21 @@ void Obey(const std::string& order) {
   if (order == "garbage") (void)!write(connection, "garbage", 7);
   if (order == "forbidden") Send(WireType::kPublish, "/local/domain/0/data/x", "1");
   if (order.rfind("read ", 0) == 0) ReadNic(order.substr(5));
+  if (order == "close") {
+    close(nic_descriptor);
+    nic_descriptor = -1;
+  }
   if (order == "return and keep") Send(WireType::kReturnDevice, nic, "", giving);
+  if (order == "return unread") {
+    // With something of the daemon's still to be received.
+    pollfd ready{connection, POLLIN, 0};
+    poll(&ready, 1, -1);
+    close(nic_descriptor);
+    nic_descriptor = -1;
+    Send(WireType::kReturnDevice, nic, "", giving);
+    Send(WireType::kPublish, Key("data/waits"), "1");
+    usleep(200'000);
+  }
   if (order == "return" || order == "return and break") {
     close(nic_descriptor);
     nic_descriptor = -1;
