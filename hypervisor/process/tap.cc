@@ -18,11 +18,11 @@
 #include <sstream>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "hypervisor/process/in_thread.h"
 
 namespace librettos::process {
 namespace {
@@ -76,7 +76,7 @@ absl::Status Inside(const NicConfig& config, const std::function<absl::Status()>
   absl::StatusOr<Descriptor> space = OpenNamespace(config);
   if (!space.ok()) return space.status();
   absl::Status status;
-  std::thread([&] {
+  errno = RunInThread([&] {
     if (setns(space->get(), CLONE_NEWNET) == 0) {
       status = work();
     } else if (errno == EINVAL) {
@@ -85,8 +85,8 @@ absl::Status Inside(const NicConfig& config, const std::function<absl::Status()>
     } else {
       status = Errno(config, absl::StrCat("enter ", config.network_namespace));
     }
-  }).join();
-  return status;
+  });
+  return errno == 0 ? status : Errno(config, "start a thread");
 }
 
 ifreq RequestFor(const std::string& name) {
