@@ -1,15 +1,16 @@
 #include "client/client.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/monotonic.h"
 #include "client/names.h"
 #include "client/socket.h"
 #include "google/protobuf/util/time_util.h"
+#include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -25,11 +26,10 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 constexpr int kMaxAnswerBytes = 64 << 20;
 
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
-  if (timeout < absl::Hours(24 * 365)) context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  if (timeout >= absl::Hours(24 * 365)) return;
+  context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                    gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout), GPR_TIMESPAN)));
 }
-
-// Unlike absl::Now() it does not jump when the host's time is set.
-absl::Duration Monotonic() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
 
 template <typename Request, typename Response, typename Stub>
 using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);

@@ -1,6 +1,7 @@
 #include "client/watch.h"
 
 #include <atomic>
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -8,6 +9,11 @@
 #include "grpcpp/client_context.h"
 
 namespace librettos {
+namespace {
+
+constexpr absl::Duration kEndless = absl::Hours(24 * 365);
+
+}  // namespace
 
 class Watch::State {
  public:
@@ -30,7 +36,9 @@ class Watch::State {
   }
 
   absl::Status Wait(absl::Duration timeout) {
-    if (!ended_.WaitForNotificationWithTimeout(timeout)) {
+    if (timeout >= kEndless) {
+      end_.wait();
+    } else if (end_.wait_for(absl::ToChronoNanoseconds(timeout)) != std::future_status::ready) {
       return absl::DeadlineExceededError("the watch has not ended");
     }
     return result_;
@@ -45,14 +53,16 @@ class Watch::State {
     if (!cancelled_.load()) {
       result_ = status.ok() ? absl::UnavailableError("the daemon ended the watch") : FromGrpc(status);
     }
-    ended_.Notify();
+    ended_.set_value();
   }
 
   Callback callback_;
   grpc::ClientContext context_;
   std::atomic<bool> cancelled_{false};
-  absl::Status result_;  // Written before ended_ is notified, read after.
-  absl::Notification ended_;
+  absl::Status result_;  // Written before ended_ is set, read after.
+  // Of the standard library, as abseil's waits with a time-out end by the wall clock.
+  std::promise<void> ended_;
+  const std::shared_future<void> end_ = ended_.get_future().share();
   std::thread thread_;
 };
 

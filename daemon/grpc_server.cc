@@ -1,8 +1,8 @@
 #include "daemon/grpc_server.h"
 
-#include "absl/time/clock.h"
 #include "daemon/call_limit.h"
 #include "grpc/grpc.h"
+#include "grpc/support/time.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/resource_quota.h"
@@ -59,13 +59,14 @@ void GrpcServer::Shutdown(absl::Duration patience) {
   listener_->Stop();
   if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(false);
   loop_->Run([this] { hub_->CloseAll(); });  // Lets those that watch or wait end by themselves.
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
+  server_->Shutdown(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                 gpr_time_from_nanos(absl::ToInt64Nanoseconds(patience), GPR_TIMESPAN)));
   server_->Wait();
 }
 
 GrpcServer::~GrpcServer() {
   // The caller's loop may be this thread's: a shutdown that waits for handlers must have been done before.
-  if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+  if (server_ != nullptr) server_->Shutdown(gpr_inf_past(GPR_CLOCK_MONOTONIC));
   server_.reset();
 }
 

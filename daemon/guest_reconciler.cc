@@ -1,8 +1,11 @@
 #include "daemon/guest_reconciler.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "daemon/convert.h"
 #include "daemon/log.h"
 #include "daemon/mode_report.h"
@@ -207,7 +210,9 @@ void GuestReconciler::OnDomainConnected(const std::string& guest, uint32_t domai
 
 void GuestReconciler::OnKey(const std::string& guest, uint32_t domain, absl::string_view key) {
   GuestRecord* record = model_.FindGuest(guest);
-  if (record == nullptr || record->domain() != domain || key != "data/mode") return;
+  if (record == nullptr || record->domain() != domain) return;
+  if (key == "data/violation") model_.Changed(guest);
+  if (key != "data/mode") return;
   Runtime& runtime = runtime_[guest];
   std::string value = hypervisor_.Read(absl::StrCat(DomainPath(domain), "/data/mode")).value_or("");
   if (value == runtime.mode) return;
@@ -327,6 +332,22 @@ void GuestReconciler::OnNicLearned() {
   }
 }
 
+// What it says of its servers, docs/protocols.md, `data/violation`; it may be lying. Empty: nothing.
+std::string GuestReconciler::Complaint(const GuestRecord& record) const {
+  if (record.domain() == 0) return "";
+  const auto value = hypervisor_.Read(absl::StrCat(DomainPath(record.domain()), "/data/violation"));
+  if (!value.ok()) return "";
+  const std::vector<std::string> words = absl::StrSplit(*value, ' ');
+  uint64_t count;
+  constexpr char kNameLetters[] = "abcdefghijklmnopqrstuvwxyz-";
+  if (words.size() != 2 || !absl::SimpleAtoi(words[0], &count) || words[1].size() > 20 ||
+      words[1].find_first_not_of(kNameLetters) != std::string::npos) {
+    return "";
+  }
+  return absl::StrCat("its server broke the channel's rules: ", words[1], "; ", count,
+                      count == 1 ? " time" : " times", " so far");
+}
+
 v1::Guest GuestReconciler::View(const std::string& guest) const {
   const GuestRecord& record = *model_.FindGuest(guest);
   v1::Guest view = record.resource();
@@ -363,6 +384,10 @@ v1::Guest GuestReconciler::View(const std::string& guest) const {
     } else {
       status.set_message("its channel is not connected yet");
     }
+  }
+  if (const std::string complaint = Complaint(record); !complaint.empty()) {
+    const char* separator = status.message().empty() ? "" : "; ";
+    status.mutable_message()->append(separator).append(complaint);
   }
   status.set_domain(record.domain());
   if (record.domain() != 0) status.set_pid(hypervisor_.Pid(record.domain()));

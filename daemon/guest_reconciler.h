@@ -64,6 +64,7 @@ class GuestReconciler {
   bool Spawn(GuestRecord& record, Runtime& runtime);
   void SpawnAt(const std::string& guest, Runtime& runtime, absl::Duration when);
   void BackOff(Runtime& runtime);
+  std::string Complaint(const GuestRecord& record) const;
   void OnMode(GuestRecord& record, Runtime& runtime);
   void EndChange(GuestRecord& record, Runtime& runtime);
   void ArmChangeDeadline(GuestRecord& record, Runtime& runtime);

@@ -15,7 +15,6 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "daemon/log.h"
 
 namespace librettos::daemon {
@@ -178,7 +177,7 @@ void Listener::Accept() {
   }
   if (!peers_.Add(connection, peer)) {
     close(connection);
-    if (const absl::Time now = absl::Now(); now >= tell_at_) {
+    if (const absl::Duration now = EventLoop::Monotonic(); now >= tell_at_) {
       tell_at_ = now + kTellPeriod;
       Log(Level::kWarning, "a viewer has too many connections, and is refused more",
           {{"uid", absl::StrCat(peer.uid)}, {"most", absl::StrCat(kMaxConnectionsPerViewer)}});

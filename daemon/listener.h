@@ -51,7 +51,7 @@ class Listener {
   EventLoop::TimerId retry_ = 0;
   EventLoop::TimerId check_ = 0;
   std::function<void(int)> connected_;
-  absl::Time tell_at_ = absl::InfinitePast();  // When a refusal may be logged again.
+  absl::Duration tell_at_ = -absl::InfiniteDuration();  // When a refusal may be logged again.
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };

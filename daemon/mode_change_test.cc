@@ -56,6 +56,19 @@ TEST_F(ModeChangeTest, GuestGetsItsKeys) {
   EXPECT_EQ(Guest("g").status().state(), v1::GuestStatus::RUNNING);
 }
 
+TEST_F(ModeChangeTest, WhatAGuestSaysOfItsServerIsShown) {
+  CreateAll();
+  hv_.Publish(domain_, "data/violation", "2 index-jump");
+  EXPECT_EQ(Guest("g").status().message(),
+            "its server broke the channel's rules: index-jump; 2 times so far");
+  EXPECT_EQ(Guest("g").status().state(), v1::GuestStatus::RUNNING);
+  for (const char* nonsense :
+       {"", "2", "2 3", "x bad-slot", "-2 bad-slot", "2 bad slot", "2 \33[2J", "2 aaaaaaaaaaaaaaaaaaaaa"}) {
+    hv_.Publish(domain_, "data/violation", nonsense);
+    EXPECT_EQ(Guest("g").status().message(), "") << nonsense;
+  }
+}
+
 TEST_F(ModeChangeTest, SharedGuestHasTheNicsMac) {
   CreateServer();
   CreateGuest("h", "");

@@ -61,6 +61,7 @@ void Operations::Fail(const std::string& name, absl::string_view why) {
 }
 
 void Operations::Discard(const std::string& name) {
+  ended_.erase(NumberOf(name));
   if (model_.operations.erase(NumberOf(name)) != 0) model_.Changed(name);
 }
 
@@ -70,6 +71,7 @@ void Operations::End(const std::string& name, v1::Operation::State state, absl::
   operation->set_state(state);
   operation->set_message(std::string(message));
   *operation->mutable_end_time() = ToProto(scheduler_.Wall());
+  ended_[NumberOf(name)] = scheduler_.Monotonic();
   Log(Level::kInfo, "operation ended",
       {{"operation", name},
        {"target", operation->target()},
@@ -80,11 +82,14 @@ void Operations::End(const std::string& name, v1::Operation::State state, absl::
 }
 
 void Operations::Expire() {
-  absl::Time oldest = scheduler_.Wall() - kKept;
+  const absl::Duration now = scheduler_.Monotonic();
   for (auto it = model_.operations.begin(); it != model_.operations.end();) {
     bool done = it->second.state() != v1::Operation::RUNNING;
-    bool old = FromProto(it->second.end_time()) < oldest || model_.operations.size() >= kMaxOperations;
+    // Those of a former daemon begin when they are first looked at. Not by their end_time: clocks are set.
+    const absl::Duration ended = done ? ended_.try_emplace(it->first, now).first->second : now;
+    bool old = now - ended > kKept || model_.operations.size() >= kMaxOperations;
     if (done && old) {
+      ended_.erase(it->first);
       model_.Changed(it->second.name());
       it = model_.operations.erase(it);
     } else {

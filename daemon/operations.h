@@ -1,6 +1,7 @@
 // Operations: changes that take a while, kept after they are done. Loop thread only.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,7 @@ class Operations {
 
   Scheduler& scheduler_;
   Model& model_;
+  std::map<uint64_t, absl::Duration> ended_;  // When those that are done were, Scheduler::Monotonic.
 };
 
 }  // namespace librettos::daemon

@@ -16,6 +16,7 @@ class Scheduler {
   virtual TimerId After(absl::Duration delay, std::function<void()> callback) = 0;
   virtual void Cancel(TimerId timer) = 0;        // 0, unknown and fired timers are ignored.
   virtual absl::Duration Monotonic() const = 0;  // Since an arbitrary start.
+  // For what people are shown, and for nothing else: it can be set at any time.
   virtual absl::Time Wall() const = 0;
 };
 

@@ -151,5 +151,35 @@ TEST_F(OperationsTest, OldOnesGoRunningOnesStay) {
   EXPECT_LE(controller_->model.operations.size(), kMaxOperations + 1);
 }
 
+TEST_F(OperationsTest, AClockThatIsSetEndsNothing) {
+  Operations& operations = controller_->operations;
+  const std::string done = operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", "");
+  operations.Succeed(done, "", std::nullopt);
+  const auto begin = [&] { operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", ""); };
+  for (const absl::Duration ahead : {absl::Hours(24 * 365), -absl::Hours(24 * 365)}) {
+    scheduler_->SetWallAhead(ahead);
+    begin();
+    EXPECT_NE(operations.Find(done), nullptr);
+  }
+  scheduler_->Advance(absl::Hours(25));
+  begin();
+  EXPECT_EQ(operations.Find(done), nullptr) << "it stays no longer, either";
+}
+
+// What a daemon finds in its state ended by another boot's clock, or by a wrong one.
+TEST_F(OperationsTest, ThoseOfAFormerDaemonAreKeptForADayFromNow) {
+  Operations& operations = controller_->operations;
+  v1::Operation& old = controller_->model.operations[7];
+  old.set_name("operations/op7");
+  old.set_state(v1::Operation::SUCCEEDED);
+  old.mutable_end_time()->set_seconds(1);
+  const auto begin = [&] { operations.Begin(v1::Operation::SET_GUEST_MODE, "guests/g", ""); };
+  begin();
+  EXPECT_NE(operations.Find("operations/op7"), nullptr);
+  scheduler_->Advance(absl::Hours(25));
+  begin();
+  EXPECT_EQ(operations.Find("operations/op7"), nullptr);
+}
+
 }  // namespace
 }  // namespace librettos::daemon

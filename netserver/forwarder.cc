@@ -267,7 +267,7 @@ void Forwarder::FromWire(InFrame& in, Nanoseconds now) {
     case Local::kAllShared:
       return delivery_.ToAllShared(nullptr, packet, frame);
     case Local::kHold:
-      if (!demultiplexer_.received().Hold(FragmentKey::Of(packet), bytes, in.offload, now)) {
+      if (!demultiplexer_.received().Hold(FragmentKey::Of(packet), bytes, in.offload, LastLease(), now)) {
         Drop(totals_, Fate::k_fragment_unmatched);
       }
       return;
@@ -287,13 +287,24 @@ void Forwarder::FromWire(InFrame& in, Nanoseconds now) {
   delivery_.ToGuest(*verdict.guest, packet, frame);
   if (!verdict.new_datagram) return;
   FragmentKey key = FragmentKey::Of(packet);
+  const uint64_t lease = LeaseOf(packet);
   for (std::span<const std::byte> held;;) {
-    held = demultiplexer_.received().Take(key, frame.offload);
+    held = demultiplexer_.received().Take(key, lease, frame.offload);
     if (held.empty()) break;
     part = {held.data(), static_cast<uint32_t>(held.size())};
     frame.length = part.length;
     delivery_.ToGuest(*verdict.guest, packet, frame);
   }
+}
+
+uint64_t Forwarder::LastLease() {
+  SpinLockHolder holder(sharing_.leases, sharing_.several());
+  return leases_.last_sequence();
+}
+
+uint64_t Forwarder::LeaseOf(const Packet& packet) {
+  SpinLockHolder holder(sharing_.leases, sharing_.several());
+  return leases_.Sequence(packet.protocol, packet.destination_port);
 }
 
 // ---- From guests ----

@@ -69,6 +69,8 @@ class Forwarder final {
 
   bool TurnNic(Nanoseconds now);
   void FromWire(InFrame& in, Nanoseconds now);
+  uint64_t LastLease();
+  uint64_t LeaseOf(const Packet& packet);
   bool TurnPair(Pair& pair, Nanoseconds now);
   // Returns how many of the first `count` slots have had their effect.
   uint32_t Process(Pair& pair, uint32_t count, uint32_t& cost, Nanoseconds now);

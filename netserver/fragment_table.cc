@@ -41,7 +41,7 @@ void FragmentTable::Forget(uint32_t slot) {
 }
 
 bool FragmentTable::Hold(const FragmentKey& key, std::span<const std::byte> frame, const Offload& offload,
-                         Nanoseconds now) {
+                         uint64_t last_lease, Nanoseconds now) {
   if (frame.size() > kHeldBytes || held_count_ == kHeld) return false;
   Held* room = nullptr;
   uint32_t same = 0;
@@ -56,6 +56,7 @@ bool FragmentTable::Hold(const FragmentKey& key, std::span<const std::byte> fram
   room->key = key;
   room->until = now + kTimeout;
   room->order = ++order_;
+  room->last_lease = last_lease;
   room->length = static_cast<uint32_t>(frame.size());
   room->offload = offload;
   memcpy(room->bytes, frame.data(), frame.size());
@@ -63,11 +64,12 @@ bool FragmentTable::Hold(const FragmentKey& key, std::span<const std::byte> fram
   return true;
 }
 
-std::span<const std::byte> FragmentTable::Take(const FragmentKey& key, Offload& offload) {
+std::span<const std::byte> FragmentTable::Take(const FragmentKey& key, uint64_t lease, Offload& offload) {
   if (!held_count_) return {};
   Held* oldest = nullptr;
   for (Held& held : held_) {
-    if (held.until && held.key == key && (!oldest || held.order < oldest->order)) oldest = &held;
+    if (!held.until || held.key != key || held.last_lease < lease) continue;
+    if (!oldest || held.order < oldest->order) oldest = &held;
   }
   if (!oldest) return {};
   oldest->until = 0;

@@ -40,11 +40,12 @@ class FragmentTable {
   int Find(const FragmentKey& key, Nanoseconds now) const;
   void Forget(uint32_t slot);  // The guest is gone.
 
-  // Keeps a copy for Take. False: no room, or too long.
+  // Keeps a copy for Take. `last_lease`: the youngest lease's sequence. False: no room, or too long.
   bool Hold(const FragmentKey& key, std::span<const std::byte> frame, const Offload& offload,
-            Nanoseconds now);
-  // Takes one held fragment of `key`, oldest first; valid until the next Hold. Empty: none.
-  std::span<const std::byte> Take(const FragmentKey& key, Offload& offload);
+            uint64_t last_lease, Nanoseconds now);
+  // Takes one held fragment of `key`, oldest first, for the holder of lease `lease`; valid until the next
+  // Hold. Those that came before the lease was granted are none of its. Empty: none.
+  std::span<const std::byte> Take(const FragmentKey& key, uint64_t lease, Offload& offload);
   // Gives up those whose first one did not come in time; returns how many.
   uint32_t Expire(Nanoseconds now);
 
@@ -59,6 +60,7 @@ class FragmentTable {
     FragmentKey key;
     Nanoseconds until = 0;  // 0: free.
     uint64_t order = 0;
+    uint64_t last_lease = 0;
     uint32_t length = 0;
     Offload offload;
     std::byte bytes[kHeldBytes];

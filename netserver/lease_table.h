@@ -47,6 +47,12 @@ class LeaseTable {
     const Protocol* table = Find(protocol);
     return table ? int{table->owner[port].load(std::memory_order_relaxed)} - 1 : -1;
   }
+  // Of the lease of a port: when it was granted, among all; 0: there is none.
+  uint64_t Sequence(uint8_t protocol, uint16_t port) const {
+    const Protocol* table = Find(protocol);
+    return table ? table->sequence[port] : 0;
+  }
+  uint64_t last_sequence() const { return last_sequence_; }
   uint64_t Token(DomainId guest, uint8_t protocol, uint16_t port, uint64_t sequence) const;
 
  private:

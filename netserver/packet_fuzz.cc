@@ -172,12 +172,12 @@ void CheckVerdict(Tables& tables, const Packet& packet, const Bytes& frame, cons
   if (from) FUZZ_CHECK(verdict.local != Local::kHold);
   FragmentTable& held = tables.demultiplexer.received();
   const FragmentKey key = FragmentKey::Of(packet);
-  if (verdict.local == Local::kHold) (void)held.Hold(key, frame, {}, tables.now);
+  if (verdict.local == Local::kHold) (void)held.Hold(key, frame, {}, 0, tables.now);
   if (verdict.local == Local::kRespond) CheckAnswer(packet, frame);
   if (!verdict.new_datagram) return;
   Offload offload;
   uint32_t taken = 0;
-  while (!held.Take(key, offload).empty()) FUZZ_CHECK(++taken <= FragmentTable::kHeldPerDatagram);
+  while (!held.Take(key, 0, offload).empty()) FUZZ_CHECK(++taken <= FragmentTable::kHeldPerDatagram);
 }
 
 void Lease(Tables& tables, Guest& guest, FuzzInput& input) {

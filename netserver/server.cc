@@ -206,7 +206,7 @@ void Server::Act(Nanoseconds now) {
     Quiesce();
   }
   if (wanted_.kind == Role::Kind::kActive && wanted_.epoch > last_epoch_ && nic_) Activate(now);
-  connected_ = 0;
+  settled_ = 0;
   for (uint32_t slot = 0; slot < guests_.limit(); ++slot) {
     Guest* guest = guests_.at(slot);
     if (!guest) continue;
@@ -215,7 +215,8 @@ void Server::Act(Nanoseconds now) {
       ActivateGuest(*guest, now);
       guest->end->Signal(0);
     }
-    connected_ += guest->end->connected();
+    // Nobody waits for a guest that offers what cannot be taken.
+    settled_ += guest->end->connected() || guest->end->refused();
   }
   PublishReady();
 }
@@ -357,7 +358,7 @@ void Server::ReturnDevice() {
 
 void Server::PublishReady() {
   // Before the first role nothing is known to have been told.
-  char ready = role_known_ && connected_ == guests_.count() ? '2' : '1';
+  char ready = role_known_ && settled_ == guests_.count() ? '2' : '1';
   if (ready == ready_) return;
   ready_ = ready;
   Publish("data/ready", {&ready_, 1});

@@ -56,6 +56,7 @@ class Server final : private RegistryObserver,
   void OnDevice(const Device& device) override;
   void OnConnected(channel::ServerEnd* end) override;
   void OnChannelEvent(channel::ServerEnd* end) override;
+  void OnRefused(channel::ServerEnd*) override { noted_ = true; }
   void OnLeaving(channel::ServerEnd* end) override;
   void OnEvent() override;  // The NIC.
 
@@ -104,7 +105,7 @@ class Server final : private RegistryObserver,
   bool nic_armed_ = false;
   Nanoseconds reclaim_until_ = 0;
   Nanoseconds control_at_ = 0;
-  uint32_t connected_ = 0;  // Guests with a connected channel, as last counted.
+  uint32_t settled_ = 0;  // Guests with a connected channel, or one that is refused, as last counted.
   char ready_ = '0';
   bool noted_ = true;            // Something for Act.
   bool gone_[kMaxGuests] = {};   // Slots of guests whose key is gone.

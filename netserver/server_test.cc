@@ -38,6 +38,18 @@ TEST_F(ServerTest, PublishesItsState) {
   EXPECT_EQ(Read(kServer, "data/healthy"), "3");
 }
 
+// Or it could veto its neighbours' upgrades.
+TEST_F(ServerTest, NobodyWaitsForAGuestThatIsRefused) {
+  AddDedicated(1);
+  Introduce(2, kServer, "02:00:00:00:00:02 dedicated 10.1.0.2/24");
+  Run();
+  EXPECT_EQ(Read(kServer, "data/ready"), "1");
+  world_.Write(Path(2, "device/vif/0/frontend/100/ring"), "nonsense");
+  Run();
+  EXPECT_EQ(Read(kServer, "backend/vif/2/0/state"), "6");
+  EXPECT_EQ(Read(kServer, "data/ready"), "2");
+}
+
 TEST_F(ServerTest, RoleAndNicInEitherOrder) {
   world_.Write(Path(kServer, "control/role"), "active 1");
   Run();

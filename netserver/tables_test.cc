@@ -112,22 +112,22 @@ TEST_F(FragmentTableTest, ForgetsADeadGuest) {
 TEST_F(FragmentTableTest, HoldsInOrderAndWithinBounds) {
   Offload offload;
   for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(table_->Hold(Key(1), Bytes(20 + i), {.checksum_valid = true}, 1000));
+    ASSERT_TRUE(table_->Hold(Key(1), Bytes(20 + i), {.checksum_valid = true}, 0, 1000));
   }
-  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table_->Take(Key(1), offload).size(), 20 + i);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table_->Take(Key(1), 0, offload).size(), 20 + i);
   EXPECT_TRUE(offload.checksum_valid);
-  EXPECT_TRUE(table_->Take(Key(1), offload).empty());
-  EXPECT_FALSE(table_->Hold(Key(1), Bytes(FragmentTable::kHeldBytes + 1), {}, 1000)) << "too long";
+  EXPECT_TRUE(table_->Take(Key(1), 0, offload).empty());
+  EXPECT_FALSE(table_->Hold(Key(1), Bytes(FragmentTable::kHeldBytes + 1), {}, 0, 1000)) << "too long";
   for (uint32_t i = 0; i < FragmentTable::kHeldPerDatagram; ++i)
-    ASSERT_TRUE(table_->Hold(Key(1), Bytes(20), {}, 1000));
-  EXPECT_FALSE(table_->Hold(Key(1), Bytes(20), {}, 1000)) << "too many of one datagram";
+    ASSERT_TRUE(table_->Hold(Key(1), Bytes(20), {}, 0, 1000));
+  EXPECT_FALSE(table_->Hold(Key(1), Bytes(20), {}, 0, 1000)) << "too many of one datagram";
   for (uint32_t i = FragmentTable::kHeldPerDatagram; i < FragmentTable::kHeld; ++i) {
-    ASSERT_TRUE(table_->Hold(Key(100 + i), Bytes(20), {}, 1000));
+    ASSERT_TRUE(table_->Hold(Key(100 + i), Bytes(20), {}, 0, 1000));
   }
-  EXPECT_FALSE(table_->Hold(Key(2), Bytes(20), {}, 1000)) << "full";
+  EXPECT_FALSE(table_->Hold(Key(2), Bytes(20), {}, 0, 1000)) << "full";
   EXPECT_EQ(table_->Expire(1000 + FragmentTable::kTimeout - 1), 0u);
   EXPECT_EQ(table_->Expire(1000 + FragmentTable::kTimeout), FragmentTable::kHeld);
-  EXPECT_TRUE(table_->Hold(Key(2), Bytes(20), {}, 1000));
+  EXPECT_TRUE(table_->Hold(Key(2), Bytes(20), {}, 0, 1000));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "client/commands/nouns.h"
 #include "client/commands/units.h"
 #include "client/commands/verbs.h"
+#include "client/monotonic.h"
 #include "client/names.h"
 
 namespace librettos::ctl {
@@ -149,7 +150,7 @@ v1::CreateGuestRequest ToRequest(const Context& context, const std::string& name
 absl::Status Create(Context& context, const std::string& name, const CreateOptions& o) {
   absl::StatusOr<Client*> daemon = context.Daemon();
   if (!daemon.ok()) return daemon.status();
-  const absl::Time start = absl::Now();
+  const absl::Duration start = Monotonic();
   absl::StatusOr<v1::Guest> guest = (*daemon)->CreateGuest(ToRequest(context, name, o));
   if (!guest.ok()) return guest.status();
   if (!o.wait) return PrintChanged(context, *guest, absl::StrCat(name, " created"));
@@ -173,7 +174,7 @@ absl::Status Create(Context& context, const std::string& name, const CreateOptio
                          info);
   }
   return PrintChanged(context, *guest,
-                      absl::StrCat(name, " created: RUNNING after ", Time(absl::Now() - start)));
+                      absl::StrCat(name, " created: RUNNING after ", Time(Monotonic() - start)));
 }
 
 void AddCreate(CLI::App* noun, Context* context) {

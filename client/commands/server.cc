@@ -10,6 +10,7 @@
 #include "client/commands/nouns.h"
 #include "client/commands/units.h"
 #include "client/commands/verbs.h"
+#include "client/monotonic.h"
 #include "client/names.h"
 
 namespace librettos::ctl {
@@ -138,7 +139,7 @@ absl::Status Create(Context& context, const std::string& name, const CreateOptio
   if (o.hang_timeout.has_value()) *spec->mutable_hang_timeout() = ToProto(*o.hang_timeout);
   absl::StatusOr<Client*> daemon = context.Daemon();
   if (!daemon.ok()) return daemon.status();
-  const absl::Time start = absl::Now();
+  const absl::Duration start = Monotonic();
   absl::StatusOr<v1::NetworkServer> server = (*daemon)->CreateNetworkServer(request);
   if (!server.ok()) return server.status();
   if (!o.wait) return PrintChanged(context, *server, absl::StrCat(name, " created"));
@@ -152,7 +153,7 @@ absl::Status Create(Context& context, const std::string& name, const CreateOptio
   }
   if (!server.ok()) return server.status();
   return PrintChanged(context, *server,
-                      absl::StrCat(name, " created: ACTIVE after ", Time(absl::Now() - start)));
+                      absl::StrCat(name, " created: ACTIVE after ", Time(Monotonic() - start)));
 }
 
 void AddCreate(CLI::App* noun, Context* context) {

@@ -13,6 +13,7 @@
 #include "client/commands/rates.h"
 #include "client/commands/table.h"
 #include "client/commands/units.h"
+#include "client/monotonic.h"
 #include "client/names.h"
 
 namespace librettos::ctl {
@@ -131,13 +132,13 @@ struct Options {
 // not drift.
 absl::Status WatchRates(Context& context, Client& client, const Options& o) {
   const absl::Duration interval = o.interval.value_or(absl::Seconds(1));
-  const absl::Time end = absl::Now() + context.WaitTime(absl::InfiniteDuration());
+  const absl::Duration end = Monotonic() + context.WaitTime(absl::InfiniteDuration());
   Rows before;
-  absl::Time then, due = absl::Now();
+  absl::Duration then, due = Monotonic();
   bool first = true;
   for (uint64_t shown = 0; o.count == 0 || shown < o.count;) {
     absl::StatusOr<v1::GetStatisticsResponse> answer = Fetch(client, o.name);
-    const absl::Time now = absl::Now();
+    const absl::Duration now = Monotonic();
     // The daemon may be restarting; frames flow meanwhile, and the counters are not its own.
     if (!answer.ok() && (first || !absl::IsUnavailable(answer.status()))) return answer.status();
     if (!answer.ok()) {

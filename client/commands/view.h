@@ -10,6 +10,7 @@
 #include "client/commands/context.h"
 #include "client/commands/description.h"
 #include "client/commands/table.h"
+#include "client/monotonic.h"
 #include "google/protobuf/generated_enum_reflection.h"
 
 namespace librettos::ctl {
@@ -121,10 +122,10 @@ absl::Status WatchList(Context& context) {
     context.io.out.flush();
     return printed.ok() && context.io.out.good();
   };
-  const absl::Time end = absl::Now() + context.WaitTime(absl::InfiniteDuration());
+  const absl::Duration end = Monotonic() + context.WaitTime(absl::InfiniteDuration());
   bool told = false;
   while (true) {
-    const absl::Status status = (*daemon)->RunWatch(request, end - absl::Now(), [&](const auto& change) {
+    const absl::Status status = (*daemon)->RunWatch(request, end - Monotonic(), [&](const auto& change) {
       told = false;
       return show(change);
     });
@@ -133,7 +134,7 @@ absl::Status WatchList(Context& context) {
     if (!absl::IsUnavailable(status) || !synced) return status;
     if (!told) context.io.err << "librettosctl: the daemon went away; waiting for it\n";
     told = true;
-    absl::SleepFor(std::min(absl::Milliseconds(200), end - absl::Now()));
+    absl::SleepFor(std::min(absl::Milliseconds(200), end - Monotonic()));
   }
 }
 

@@ -19,8 +19,9 @@ class FakeScheduler : public Scheduler {
     std::erase_if(timers_, [&](const auto& t) { return t.first.second == timer; });
   }
   absl::Duration Monotonic() const override { return now_; }
-  absl::Time Wall() const override { return absl::FromUnixSeconds(1'800'000'000) + now_; }
+  absl::Time Wall() const override { return absl::FromUnixSeconds(1'800'000'000) + now_ + wall_ahead_; }
 
+  void SetWallAhead(absl::Duration by) { wall_ahead_ = by; }
   // Fires what is due on the way, in order of time.
   void Advance(absl::Duration by) {
     absl::Duration until = now_ + by;
@@ -34,6 +35,7 @@ class FakeScheduler : public Scheduler {
 
  private:
   absl::Duration now_ = absl::Hours(1);
+  absl::Duration wall_ahead_;
   TimerId next_ = 1;
   std::map<std::pair<absl::Duration, TimerId>, std::function<void()>> timers_;
 };

@@ -383,7 +383,8 @@ TEST_F(ChannelTest, TheHeaderMustSayWhatTheKeySays) {
     change(header);
     Server server(world_, 2);
     world_.RunUntilIdle();
-    EXPECT_EQ(server.end->violation(), Violation::kBadHeader);
+    EXPECT_EQ(server.state(), "6");
+    EXPECT_EQ(server.error(), "bad-header");
     EXPECT_EQ(server.connections, 0);
     header.magic = was[0], header.version = was[1], header.queue_pairs = was[2], header.entries = was[3],
     header.slot_bytes = was[4];

@@ -56,6 +56,17 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
   DomainId active_server() const override { return active_ ? active_->server : 0; }
   uint32_t server_epoch() const override { return epoch_; }
 
+  bool Intact() const override {
+    const Header* header = HeaderOf(memory_);
+    // Relaxed: see LeaseTable::Intact.
+    return leases_intact_ && header->magic.load(std::memory_order_relaxed) == kMagic &&
+           header->version.load(std::memory_order_relaxed) == kVersion &&
+           header->queue_pairs.load(std::memory_order_relaxed) == geometry_.queue_pairs &&
+           header->entries.load(std::memory_order_relaxed) == geometry_.entries &&
+           header->slot_bytes.load(std::memory_order_relaxed) == geometry_.slot_bytes &&
+           header->mode.load(std::memory_order_relaxed) == static_cast<uint32_t>(mode_);
+  }
+
   Status Renew() override {
     const Nanoseconds now = Now();
     if (now < renew_at_ && !forgotten_) return Error::kAgain;
@@ -110,6 +121,7 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
     region_ = *region;
     memory_ = region_->bytes().data();
     leases_.Attach(memory_);
+    leases_intact_ = true;
     for (uint32_t pair = 0; pair < geometry_.queue_pairs; ++pair) {
       // Zeroed memory of our own and a valid geometry: there is nothing that could be wrong.
       (void)transmit_[pair].Attach(ViewOf(memory_, geometry_, pair, false));
@@ -224,6 +236,7 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
     if (active_ && (announced_server_ != active_->server || announced_epoch_ != epoch_)) {
       announced_server_ = active_->server;
       announced_epoch_ = epoch_;
+      leases_intact_ = leases_.Intact();
       observer_->OnServerChanged(announced_server_, announced_epoch_);
     }
     observer_->OnChannelEvent();
@@ -239,6 +252,7 @@ class GuestEndImpl final : public GuestEnd, private RegistryObserver, private Ha
   std::array<Producer<>, kMaxQueuePairs> transmit_;
   std::array<Consumer<>, kMaxQueuePairs> receive_;
   LeaseTable leases_;
+  bool leases_intact_ = true;
   std::array<Connection, kMaxServers> connections_ = {};
   Connection* active_ = nullptr;  // One of connections_.
   uint32_t epoch_ = 0;

@@ -6,7 +6,8 @@
 // unknown.
 //
 // What servers write in the memory can be wrong by malice or by mistake; an end of a ring that found it so is
-// of no use any more. Renew then gives all servers a fresh channel, in memory that no server has seen.
+// of no use any more, and what the guest says of itself there is no server's to write. Renew then gives all
+// servers a fresh channel, in memory that no server has seen.
 #pragma once
 
 #include "guest/channel/layout.h"
@@ -42,6 +43,9 @@ class GuestEnd {
   virtual void Signal(uint32_t pair) = 0;      // After Publish() or Commit() returned true.
   virtual DomainId active_server() const = 0;  // 0: none seen yet.
   virtual uint32_t server_epoch() const = 0;
+  // Whether the header still says what the guest wrote there, and the leases did when the active server last
+  // changed. If not, no further server would take the channel up as it is.
+  virtual bool Intact() const = 0;
   // Replaces the memory by new, with empty rings, and offers it to all servers; mode and leases are kept, and
   // what was in the rings is lost. Servers connect and activate anew; OnServerChanged tells.
   // kAgain: too soon. Servers can keep the old memory mapped, so it is replaced at most once in kRenewPeriod,

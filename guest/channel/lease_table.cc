@@ -66,6 +66,21 @@ void LeaseTable::Withdraw(uint8_t protocol, uint16_t port) {
   shared_[i].words[0].store(0, std::memory_order_release);
 }
 
+bool LeaseTable::Intact() const {
+  // Relaxed, all of it: these are words of our own, and who else writes them is none that orders anything.
+  if (header_->lease_count.load(std::memory_order_relaxed) != count_) return false;
+  for (size_t i = 0; i < count_; ++i) {
+    const Entry& entry = entries_[i];
+    const DeclaredLease& lease = shared_[i];
+    if (lease.words[0].load(std::memory_order_relaxed) != entry.key) return false;
+    if (entry.key && (lease.words[1].load(std::memory_order_relaxed) != entry.sequence ||
+                      lease.words[2].load(std::memory_order_relaxed) != entry.token)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 size_t ReadLeases(std::byte* region, std::span<Lease> out) {
   // Acquire, here and below: see Declare.
   const uint32_t count = std::min(HeaderOf(region)->lease_count.load(std::memory_order_acquire), kMaxLeases);

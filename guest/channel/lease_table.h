@@ -18,6 +18,8 @@ class LeaseTable {
   // A second declaration of a (protocol, port) replaces the first. kExhausted after kMaxLeases.
   Status Declare(uint8_t protocol, uint16_t port, uint64_t sequence, uint64_t token);
   void Withdraw(uint8_t protocol, uint16_t port);
+  // The shared table says what it was told to.
+  bool Intact() const;
 
  private:
   Header* header_ = nullptr;

@@ -1,6 +1,8 @@
 // Channels renewed by the guest, over the fake platform.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "guest/channel/channel_fixture.h"
 
 namespace librettos::channel {
@@ -110,6 +112,81 @@ TEST_F(ChannelTest, ASuccessorThatFindsRuinedIndicesGetsANewChannel) {
     Forget(world_, 2);
     Forget(world_, 3);
     world_.RunUntilIdle();
+  }
+}
+
+// A server's doing as well as a guest's: the next one refuses the channel, and takes the new one.
+TEST_F(ChannelTest, ASuccessorThatFindsARuinedHeaderGetsANewChannel) {
+  const std::function<void(Header&)> attacks[] = {
+      [](Header& h) { h.magic = 0; },         [](Header& h) { h.version = 2; },
+      [](Header& h) { h.queue_pairs = 1; },   [](Header& h) { h.entries = 128; },
+      [](Header& h) { h.slot_bytes = 4096; },
+  };
+  CreateGuest();
+  auto first = Connected(2, 5);
+  DomainId next = 3;
+  for (const auto& attack : attacks) {
+    EXPECT_TRUE(guest_->Intact());
+    attack(Intruder(world_, 2).header());
+    EXPECT_FALSE(guest_->Intact());
+    const int events = observer_.events;
+    Server second(world_, next);
+    Name(world_, next);
+    world_.RunUntilIdle();
+    EXPECT_EQ(second.state(), "6");
+    EXPECT_EQ(second.error(), "bad-header");
+    EXPECT_EQ(observer_.events, events + 1) << "the guest is woken to see it";
+    ASSERT_TRUE(guest_->Renew().ok());
+    world_.RunUntilIdle();
+    EXPECT_EQ(second.state(), "4");
+    EXPECT_EQ(second.error(), "-");
+    Forget(world_, next++);
+    world_.RunUntilIdle();
+  }
+}
+
+TEST_F(ChannelTest, WhatTheGuestDeclaresIsItsOwn) {
+  const std::function<void(Header&, DeclaredLease*)> attacks[] = {
+      [](Header& h, DeclaredLease*) { h.lease_count = 0; },
+      [](Header&, DeclaredLease* leases) { leases[1].words[0] = 0; },
+      [](Header&, DeclaredLease* leases) { leases[1].words[1] = 9; },
+      [](Header&, DeclaredLease* leases) { leases[1].words[2] = 9; },
+  };
+  auto server = Connected(2, 5);
+  ASSERT_TRUE(guest_->DeclareLease(6, 80, 7, 111).ok());
+  ASSERT_TRUE(guest_->DeclareLease(6, 81, 8, 222).ok());
+  guest_->WithdrawLease(6, 80);
+  uint32_t epoch = 5;
+  const auto activate = [&] {
+    ASSERT_EQ(server->end->Activate(++epoch), Violation::kNone);
+    server->end->Signal(0);
+    world_.RunUntilIdle();
+  };
+  activate();
+  EXPECT_TRUE(guest_->Intact());
+  {
+    Intruder intruder(world_, 2);
+    intruder.header().mode = static_cast<uint32_t>(DeclaredMode::kDirect);
+    EXPECT_FALSE(guest_->Intact());
+    intruder.header().mode = static_cast<uint32_t>(DeclaredMode::kServer);
+  }
+  for (const auto& attack : attacks) {
+    {
+      Intruder intruder(world_, 2);
+      attack(intruder.header(), LeasesOf(intruder.memory));
+    }
+    EXPECT_TRUE(guest_->Intact()) << "is looked at when somebody has taken them up";
+    activate();
+    EXPECT_FALSE(guest_->Intact());
+    ASSERT_TRUE(guest_->Renew().ok());
+    EXPECT_TRUE(guest_->Intact());
+    world_.RunUntilIdle();
+    activate();
+    EXPECT_TRUE(guest_->Intact());
+    Lease leases[8];
+    ASSERT_EQ(server->end->DeclaredLeases(leases), 1u);
+    EXPECT_EQ(leases[0].port, 81);
+    fake::AdvanceClock(GuestEnd::kMaxRenewPeriod);
   }
 }
 

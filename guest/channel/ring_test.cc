@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "guest/channel/checks.h"
 #include "guest/channel/ring_memory.h"
 
 namespace librettos::channel {
@@ -165,6 +166,37 @@ TYPED_TEST(RingTest, OffloadFieldsArrive) {
   (void)this->producer_.Publish();
   ASSERT_TRUE(this->consumer_.Peek(this->received_));
   EXPECT_EQ(this->received_.offload, valid);
+}
+
+TYPED_TEST(RingTest, NothingIsWrittenBehindAFrame) {
+  constexpr uint32_t kSlot = 64;
+  constexpr std::byte kUntouched{0xee};
+  this->Open(8, kSlot, 5);  // Long ones go round the end.
+  uint32_t at = 5;
+  const auto expect_untouched = [&](uint32_t slots, uint32_t length) {
+    for (uint32_t i = length; i < slots * kSlot; ++i) {
+      ASSERT_EQ(this->memory_->slot((at + i / kSlot) % 8)[i % kSlot], kUntouched)
+          << length << " and " << i - length;
+    }
+    // The words of the frame's descriptors that say nothing say 0.
+    for (uint32_t i = 0; i < slots; ++i) EXPECT_TRUE(NoOffload(this->memory_->descriptor(at + i)));
+    for (uint32_t i = slots; i < 8; ++i)
+      EXPECT_EQ(this->memory_->slot((at + i) % 8)[0], kUntouched) << length;
+    (void)this->producer_.Publish();
+    while (this->consumer_.Peek(this->received_)) (void)this->consumer_.Commit(this->received_.entries);
+    at += slots;
+    std::fill_n(this->memory_->slot(0), 8 * kSlot, kUntouched);
+  };
+  std::fill_n(this->memory_->slot(0), 8 * kSlot, kUntouched);
+  for (const uint32_t length :
+       {14u, 15u, 42u, 60u, kSlot - 1, kSlot, kSlot + 1, 3 * kSlot - 7, 6 * kSlot + 1}) {
+    ASSERT_TRUE(PutBytes(this->producer_, Pattern(length, length)).ok());
+    expect_untouched((length + kSlot - 1) / kSlot, length);
+  }
+  ControlMessage message = {};
+  message.type = static_cast<uint16_t>(ControlType::kModeChanged);
+  ASSERT_TRUE(this->producer_.PutControl(message).ok());
+  expect_untouched(1, sizeof(message));
 }
 
 TYPED_TEST(RingTest, AHeaderHintBeyondTheFrameIsCut) {

@@ -44,6 +44,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
 
   DomainId guest() const override { return guest_; }
   bool connected() const override { return phase_ == Phase::kConnected; }
+  bool refused() const override { return phase_ == Phase::kFailed || phase_ == Phase::kClosed; }
   bool active() const override { return active_; }
   const Geometry& geometry() const override { return key_.geometry; }
   Consumer<>& transmit(uint32_t pair) override { return transmit_[pair]; }
@@ -123,6 +124,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     phase_ = Phase::kClosed;
     violation_ = violation;
     PublishState(kStateClosed, violation == Violation::kNone ? "" : ToString(violation));
+    observer_->OnRefused(this);
   }
 
  private:
@@ -200,7 +202,6 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     }
     mapping_ = *mapping;
     FAULT_POINT("server.mapped");
-    if (!HeaderIsRight()) return Close(Violation::kBadHeader);
     phase_ = Phase::kBinding;
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs && phase_ == Phase::kBinding; ++pair) {
       platform_.Bind(guest_, binders_[pair].offered, &binders_[pair]);
@@ -230,6 +231,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     }
     FAULT_POINT("server.bound");
     phase_ = Phase::kConnected;
+    if (!HeaderIsRight()) return Refuse(Violation::kBadHeader);
     for (uint32_t pair = 0; pair < key_.geometry.queue_pairs; ++pair) {
       binders_[pair].port->SetHandler(&binders_[pair]);
     }
@@ -239,13 +241,14 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
   }
 
   // ---- Ends ----
-  // The rings cannot be taken up. That may be a predecessor's doing: the guest is woken, sees it, and offers
-  // other memory (GuestEnd::Renew).
+  // The channel cannot be taken up. That may be a predecessor's doing: the guest is woken, sees it, and
+  // offers other memory (GuestEnd::Renew).
   void Refuse(Violation violation) {
     Signal(0);
     Disconnect();
     phase_ = Phase::kFailed;
     PublishState(kStateClosed, ToString(violation));
+    observer_->OnRefused(this);
   }
 
   void Fail(std::string_view what, Error error) {
@@ -253,6 +256,7 @@ class ServerEndImpl final : public ServerEnd, private RegistryObserver, private 
     phase_ = Phase::kFailed;
     Text reason;
     PublishState(kStateClosed, reason.Add(what).Add(": ").Add(ToString(error)).view());
+    observer_->OnRefused(this);
   }
 
   void CancelPending() {

@@ -24,6 +24,8 @@ class ServerEndObserver {
  public:
   virtual void OnConnected(ServerEnd* end) = 0;     // Mapped and bound; can be activated.
   virtual void OnChannelEvent(ServerEnd* end) = 0;  // The guest signalled.
+  // It cannot be connected or was cut off, by what the guest offers or holds: see refused().
+  virtual void OnRefused(ServerEnd*) {}
   // The rings are left: when this returns, nobody on another CPU may use them any more.
   virtual void OnLeaving(ServerEnd*) {}
 
@@ -40,6 +42,8 @@ class ServerEnd {
 
   virtual DomainId guest() const = 0;
   virtual bool connected() const = 0;
+  // Nothing is under way: it waits for the guest to offer something else, or was cut off.
+  virtual bool refused() const = 0;
   virtual bool active() const = 0;
   virtual const Geometry& geometry() const = 0;
   // Attaches to the rings and marks this server as the one that forwards. Signals the guest if anything

@@ -34,6 +34,7 @@ class HostileServerTest : public testing::Test {
     descriptors[at % world_.server().geometry().entries] = {1u << 30, 60, 0, 0, 0, 0, 0};
     control->producer.index = at + 1;
   }
+  void RuinHeader() { reinterpret_cast<channel::Header*>(world_.MapChannel())->entries = 128; }
   void Signal() {
     world_.server().Signal(0);
     world_.world().RunUntilIdle();
@@ -103,6 +104,7 @@ TEST_F(HostileServerTest, EachViolationIsCountedWithItsReasonAndMended) {
       {[&] { RuinReceiveIndex(); }, Violation::kIndexJump},
       {[&] { RuinDescriptor(); }, Violation::kBadSlot},
       {[&] { RuinTransmitIndex(); }, Violation::kIndexJump},
+      {[&] { RuinHeader(); }, Violation::kBadHeader},
   };
   uint64_t count = 0;
   for (const auto& [attack, reason] : attacks) {
@@ -113,9 +115,21 @@ TEST_F(HostileServerTest, EachViolationIsCountedWithItsReasonAndMended) {
     EXPECT_EQ(Get(Counter::k_server_violations), count);
     EXPECT_EQ(Get(Counter::k_channel_renewals), count);
     EXPECT_EQ(Get(Counter::k_server_violation), static_cast<uint64_t>(reason));
+    EXPECT_EQ(world_.world().Read("/local/domain/" + std::to_string(TestWorld::kGuest) + "/data/violation"),
+              std::to_string(count) + " " + channel::ToString(reason));
     ExpectUsable();
     world_.Advance(100'000'000'000);  // The next one comes much later.
   }
+}
+
+TEST_F(HostileServerTest, ASuccessorOnARuinedHeaderGetsAFreshStart) {
+  Open();
+  RuinHeader();
+  world_.ReplaceServer(3);
+  if (!world_.server().active()) Reconnect(2);
+  EXPECT_GE(Get(Counter::k_server_violations), 1u);
+  EXPECT_EQ(Get(Counter::k_server_epoch), 2u);
+  ExpectUsable();
 }
 
 TEST_F(HostileServerTest, ASuccessorOnRuinedRingsGetsAFreshStart) {

@@ -31,6 +31,7 @@ class InterfaceObserver {
  public:
   virtual void OnControl(const channel::ControlMessage& message) = 0;
   virtual void OnRoom() = 0;  // TCP data that was refused can be sent again.
+  virtual void OnServerViolation(channel::Violation violation) = 0;  // Counted; the channel is to be renewed.
 
  protected:
   ~InterfaceObserver() = default;

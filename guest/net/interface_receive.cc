@@ -62,12 +62,13 @@ bool Interface::ReceiveChannel() {
     }
   }
   const channel::Violation violation = FindViolation(std::exchange(examine_, false));
-  if (violation != channel::Violation::kNone) RenewChannel(violation);
+  if (violated_ || violation != channel::Violation::kNone) RenewChannel(violation);
   return any;
 }
 
 // `examine`: of what was not needed lately, too.
 channel::Violation Interface::FindViolation(bool examine) {
+  if (examine && !end_->Intact()) return channel::Violation::kBadHeader;
   for (uint32_t pair = 0; pair < sender_.pairs(); pair++) {
     if (examine) (void)end_->transmit(pair).Drained();
     for (channel::Violation violation : {end_->receive(pair).violation(), end_->transmit(pair).violation()}) {
@@ -86,6 +87,7 @@ void Interface::RenewChannel(channel::Violation violation) {
     Log((Text() << "net: the server broke the channel's rules (" << channel::ToString(violation)
                 << "); it is offered a new channel")
             .view());
+    observer_->OnServerViolation(violation);
   }
   if (!end_->Renew().ok()) return;  // Later, at the latest when the stack's timer wakes.
   violated_ = false;

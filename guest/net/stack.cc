@@ -176,6 +176,15 @@ void Stack::OnControl(const channel::ControlMessage& message) {
 }
 void Stack::OnRoom() { TcpFlow::MarkWaiting(); }
 
+// For the daemon to show. It does not say who it was: several servers have the memory.
+void Stack::OnServerViolation(channel::Violation violation) {
+  Text path, value;
+  path << "/local/domain/" << uint64_t{platform_.self()} << "/data/violation";
+  value << interface_->Get(Counter::k_server_violations) << " " << channel::ToString(violation);
+  // Refusals are logged and counted by the platform.
+  (void)platform_.registry().Publish(path.view(), value.view());
+}
+
 void Stack::OnChannelEvent() {
   if (!interface_) return;
   interface_->Count(Counter::k_events_received);

@@ -47,6 +47,7 @@ class Stack final : private InterfaceObserver, private channel::GuestEndObserver
   void Timers(Nanoseconds now);
   void OnControl(const channel::ControlMessage& message) override;
   void OnRoom() override;
+  void OnServerViolation(channel::Violation violation) override;
   void OnChannelEvent() override;
   void OnServerChanged(DomainId server, uint32_t epoch) override;
 

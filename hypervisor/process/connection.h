@@ -52,6 +52,8 @@ class Connection {
   void Send(Message message);
   // Sends what `next` has.
   void Flush();
+  // Nothing is queued.
+  bool sent_all() const { return queue_.empty(); }
   // Ends the connection soon: `closed` follows, not from within.
   void Break(std::string reason, bool violation);
 

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -44,6 +46,7 @@ struct Domain {
   EventLoop::TimerId reconnect_timer = 0;
   WatchFeed feed;
   std::vector<Parked> parked;
+  std::set<std::pair<std::string, uint32_t>> returning;  // NICs and givings; see OnReturned.
 
   std::unique_ptr<StatisticsPage> page;
   uint32_t page_ref = 0;

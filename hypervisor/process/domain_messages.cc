@@ -12,6 +12,7 @@ namespace librettos::process {
 namespace {
 
 constexpr size_t kMaxParked = 64;  // Per requester and owner.
+constexpr absl::Duration kReturnPatience = absl::Milliseconds(1);
 constexpr absl::Duration kReportInterval = absl::Milliseconds(100);
 
 Error ErrorOf(const absl::Status& status) {
@@ -140,10 +141,10 @@ void ProcessHypervisor::OnMessage(Domain& domain, Message message) {
       OnRequest(domain, std::move(message));
       break;
     case WireType::kReturnDevice:
-      OnReturned(domain, message.path, message.number);
+      OnReturned(domain, message.path, message.number, kReturnPatience);
       break;
     case WireType::kHolding:
-      Judge(domain, nics_.Held(message.path, id, message.number, message.descriptors[0]));
+      Judge(domain, nics_.Held(message.path, id, domain.record.kind, message.number, message.descriptors[0]));
       break;
     case WireType::kDeclared:
       OnDeclared(domain);
@@ -161,9 +162,26 @@ void ProcessHypervisor::OnWatch(Domain& domain, const std::string& path) {
   domain.connection->Flush();
 }
 
-void ProcessHypervisor::OnReturned(Domain& domain, const std::string& nic, uint32_t giving) {
-  if (!nics_.Returned(nic, domain.record.id, giving) || observer_ == nullptr) return;
-  observer_->OnDeviceReturned(domain.record.id, nic);
+void ProcessHypervisor::OnReturned(Domain& domain, const std::string& nic, uint32_t giving,
+                                   absl::Duration patience) {
+  const DomainId id = domain.record.id;
+  const bool first = patience == kReturnPatience;
+  const absl::StatusOr<bool> returned = nics_.Returned(nic, id, giving, [&](const std::string& interface) {
+    const TapUse use = UseOfTap(domain.record.pid, interface);
+    const bool all_sent = domain.connection == nullptr || domain.connection->sent_all();
+    return use == TapUse::kNone && !all_sent ? TapUse::kUnread : use;
+  });
+  if (returned.ok()) {
+    domain.returning.erase({nic, giving});
+    if (*returned && observer_ != nullptr) observer_->OnDeviceReturned(id, nic);
+    return;
+  }
+  if (first && !domain.returning.insert({nic, giving}).second) return;
+  if (first && absl::IsPermissionDenied(returned.status())) Judge(domain, returned.status());
+  loop_.After(patience, [this, exists = std::weak_ptr<bool>(exists_), id, nic, giving, patience] {
+    Domain* const again = exists.expired() ? nullptr : Find(id);
+    if (again != nullptr) OnReturned(*again, nic, giving, std::min(2 * patience, kMaxBackoff));
+  });
 }
 
 void ProcessHypervisor::OnDeclared(Domain& domain) {

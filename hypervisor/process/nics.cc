@@ -15,7 +15,6 @@
 #include "absl/strings/str_replace.h"
 #include "hypervisor/fnv.h"
 #include "hypervisor/process/path.h"
-#include "hypervisor/process/tap.h"
 
 namespace librettos::process {
 namespace {
@@ -102,6 +101,7 @@ absl::StatusOr<NicInfo> Nics::Open(const std::string& name, const NicConfig& con
        ++claim) {
     if (!CheckTap(claim->second.descriptor->get(), config).ok()) continue;
     nic.descriptor = claim->second.descriptor;
+    nic.user = claim->second.kind;
     nic.holder = claim->second.domain;
     nic.giving = claim->second.giving;
     nic.declared = true;
@@ -151,8 +151,8 @@ absl::Status Nics::Close(const std::string& name) {
   return status;
 }
 
-absl::StatusOr<bool> Nics::Give(const std::string& name, DomainId domain, const std::string& address,
-                                bool connected) {
+absl::StatusOr<bool> Nics::Give(const std::string& name, DomainId domain, DomainKind kind,
+                                const std::string& address, bool connected) {
   auto found = nics_.find(name);
   if (found == nics_.end()) return Unknown(name);
   Nic& nic = found->second;
@@ -167,6 +167,8 @@ absl::StatusOr<bool> Nics::Give(const std::string& name, DomainId domain, const 
         absl::StrCat("NIC ", name, " is used by domain ", nic.holder, ", which has to return it first"));
   }
   if (nic.holder == domain && nic.declared) return false;
+  const bool others = nic.holder != domain && (nic.user == DomainKind::kGuest || kind == DomainKind::kGuest);
+  nic.user = kind;
   nic.holder = domain;
   nic.giving = next_giving_++;
   nic.declared = connected;
@@ -174,6 +176,7 @@ absl::StatusOr<bool> Nics::Give(const std::string& name, DomainId domain, const 
   // The former user shared the open file, and may have made it blocking.
   const int flags = fcntl(nic.descriptor->get(), F_GETFL);
   fcntl(nic.descriptor->get(), F_SETFL, flags | O_NONBLOCK);
+  if (others) DiscardReceived(nic.descriptor->get());
   return connected;
 }
 
@@ -194,14 +197,14 @@ void Nics::BeginDeclaration(DomainId domain) {
   }
 }
 
-absl::Status Nics::Held(const std::string& name, DomainId domain, uint32_t giving,
+absl::Status Nics::Held(const std::string& name, DomainId domain, DomainKind kind, uint32_t giving,
                         SharedDescriptor descriptor) {
   auto found = nics_.find(name);
   if (found == nics_.end()) {
     size_t claimed = 0;
     for (const auto& [key, claim] : claims_) claimed += key.second == domain;
     if (claimed >= kMaxClaims) return absl::ResourceExhaustedError("it claims too many NICs");
-    claims_[{name, domain}] = {domain, giving, std::move(descriptor)};
+    claims_[{name, domain}] = {domain, kind, giving, std::move(descriptor)};
     return absl::OkStatus();
   }
   Nic& nic = found->second;
@@ -210,6 +213,7 @@ absl::Status Nics::Held(const std::string& name, DomainId domain, uint32_t givin
     return absl::PermissionDeniedError(
         absl::StrCat("it holds NIC ", name, ", which domain ", nic.holder, " has"));
   }
+  nic.user = kind;
   nic.holder = domain;
   nic.giving = giving;
   nic.declared = true;
@@ -226,7 +230,8 @@ std::vector<std::string> Nics::EndDeclaration(DomainId domain) {
   return missing;
 }
 
-bool Nics::Returned(const std::string& name, DomainId domain, uint32_t giving) {
+absl::StatusOr<bool> Nics::Returned(const std::string& name, DomainId domain, uint32_t giving,
+                                    const std::function<TapUse(const std::string& interface)>& use) {
   auto found = nics_.find(name);
   if (found == nics_.end()) {
     claims_.erase({name, domain});
@@ -235,6 +240,15 @@ bool Nics::Returned(const std::string& name, DomainId domain, uint32_t giving) {
   Nic& nic = found->second;
   if (nic.holder != domain) return true;
   if (nic.giving != giving) return false;
+  // A server's successor serves the same guests, and waits: to look takes a moment for each descriptor.
+  switch (nic.user == DomainKind::kGuest ? use(nic.config.interface) : TapUse::kNone) {
+    case TapUse::kNone:
+      break;
+    case TapUse::kOpen:
+      return absl::PermissionDeniedError(absl::StrCat("gives NIC ", name, " back and keeps it open"));
+    case TapUse::kUnread:
+      return absl::UnavailableError("it has descriptors still to receive");
+  }
   nic.holder = 0;
   nic.declared = false;
   return true;

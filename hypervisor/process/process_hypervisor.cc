@@ -397,7 +397,7 @@ absl::Status ProcessHypervisor::CloseNic(const std::string& nic) { return nics_.
 absl::Status ProcessHypervisor::GiveNic(const std::string& nic, DomainId id, const std::string& address) {
   Domain* domain = Find(id);
   if (domain == nullptr) return absl::NotFoundError(absl::StrCat("there is no domain ", id));
-  absl::StatusOr<bool> tell = nics_.Give(nic, id, address, domain->declared);
+  absl::StatusOr<bool> tell = nics_.Give(nic, id, domain->record.kind, address, domain->declared);
   if (!tell.ok()) return tell.status();
   if (*tell) domain->connection->Send(nics_.DeviceMessage(nic));
   return absl::OkStatus();

@@ -111,7 +111,8 @@ class ProcessHypervisor final : public hypervisor::Hypervisor {
   void OnMessage(Domain& domain, Message message);
   void OnDeclared(Domain& domain);
   void OnWatch(Domain& domain, const std::string& path);
-  void OnReturned(Domain& domain, const std::string& nic, uint32_t giving);
+  // Looks again and again, with growing patience, while the domain has or could have the NIC open.
+  void OnReturned(Domain& domain, const std::string& nic, uint32_t giving, absl::Duration patience);
   void OnRequest(Domain& requester, Message request);
   void AnswerParked(std::vector<Domain::Parked> parked);
   Message Answer(const Domain& requester, const Message& request) const;

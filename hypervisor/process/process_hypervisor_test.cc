@@ -3,9 +3,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,9 +18,11 @@
 #include <functional>
 #include <map>
 #include <sstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "hypervisor/process/descriptor.h"
 #include "hypervisor/process/limits.h"
 
 namespace librettos::process {
@@ -137,6 +143,32 @@ class ProcessHypervisorTest : public testing::Test {
     EXPECT_EQ(system(("ip netns add " + name).c_str()), 0);
     spaces_.push_back(name);
     return name;
+  }
+
+  // A frame with `text` in it, to the TAP interface tap0 in `space` from the wire.
+  static void SendToTap(const std::string& space, const std::string& text) {
+    std::thread([&] {
+      const Descriptor net(open(("/run/netns/" + space).c_str(), O_RDONLY | O_CLOEXEC));
+      ASSERT_EQ(setns(net.get(), CLONE_NEWNET), 0);
+      const Descriptor socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+      sockaddr_ll to{};
+      to.sll_family = AF_PACKET;
+      to.sll_ifindex = static_cast<int>(if_nametoindex("tap0"));
+      std::string frame(60, '\0');
+      frame.replace(0, 6, 6, '\xff');
+      frame.replace(14, text.size(), text);
+      ASSERT_EQ(
+          sendto(socket.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)),
+          60);
+    }).join();
+  }
+
+  // In how many frames that the domain's NIC has received `text` stands.
+  std::string Found(DomainId id, const std::string& text) {
+    hypervisor_->Remove(absl::StrCat("/local/domain/", id, "/data/found"));
+    Order(id, "read " + text);
+    UpTo([&] { return !Value(id, "data/found").empty(); });
+    return Value(id, "data/found");
   }
 
   std::string directory_;
@@ -423,6 +455,84 @@ TEST_F(ProcessHypervisorTest, ForgetsAReturnOfAnEarlierGiving) {
   UpTo([&] { return recorder_.connected[id] > connections; });
   EXPECT_EQ(recorder_.returned.count("wire"), 0u);
   EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", other, "")));
+}
+
+TEST_F(ProcessHypervisorTest, GivesNobodyWhatANicReceivedForAnother) {
+  const std::string space = MakeNamespace();
+  const NicConfig config{.interface = "tap0", .network_namespace = "/run/netns/" + space};
+  ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+  const auto kServer = DomainKind::kServer, kGuest = DomainKind::kGuest;
+  struct {
+    DomainKind from, to;
+    bool restart;
+    std::string found;
+  } const cases[] = {
+      {kGuest, kGuest, false, "0"},
+      {kGuest, kServer, false, "0"},
+      {kGuest, kServer, true, "0"},
+      {kServer, kGuest, false, "0"},
+      {kServer, kServer, false, "1"},  // It stands in for the other: nothing
+                                       // is to be lost.
+      {kServer, kServer, true, "1"},
+  };
+  for (const auto& [from, to, restart, found] : cases) {
+    SCOPED_TRACE(testing::Message() << (from == kServer ? "server" : "guest") << " to "
+                                    << (to == kServer ? "server" : "guest")
+                                    << (restart ? ", the daemon restarted" : ""));
+    const DomainId first = CreateDomain({.name = "first", .kind = from});
+    const DomainId second = CreateDomain({.name = "second", .kind = to});
+    ASSERT_TRUE(hypervisor_->GiveNic("wire", first, "").ok());
+    UpTo([&] { return Value(first, "data/nic") == "wire"; });
+    if (restart) {
+      Restart();
+      UpTo([&] { return recorder_.connected[first] && recorder_.connected[second]; });
+      ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+    }
+    SendToTap(space, "secret");
+    ASSERT_TRUE(hypervisor_->Destroy(first).ok());
+    UpTo([&] { return recorder_.exits.count(first) > 0; });
+    ASSERT_TRUE(hypervisor_->GiveNic("wire", second, "").ok());
+    UpTo([&] { return Value(second, "data/nic") == "wire"; });
+    EXPECT_EQ(Found(second, "secret"), found);
+    SendToTap(space, "own");
+    EXPECT_EQ(Found(second, "own"), "1") << "what comes afterwards is its own";
+    ASSERT_TRUE(hypervisor_->Destroy(second).ok());
+    UpTo([&] { return recorder_.exits.count(second) > 0; });
+  }
+}
+
+TEST_F(ProcessHypervisorTest, TakesNoNicBackThatItsUserStillHasOpen) {
+  const NicConfig config{.interface = "tap0", .network_namespace = "/run/netns/" + MakeNamespace()};
+  ASSERT_TRUE(hypervisor_->OpenNic("wire", config).ok());
+  const DomainId id = CreateDomain(), other = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return and keep");
+  UpTo([&] { return recorder_.violations.count(id) > 0; });
+  EXPECT_EQ(recorder_.violations[id], "gives NIC wire back and keeps it open");
+  EXPECT_EQ(recorder_.returned.count("wire"), 0u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(hypervisor_->GiveNic("wire", other, "")));
+  Order(id, "close");
+  UpTo([&] { return recorder_.returned["wire"] == id; });
+  EXPECT_TRUE(hypervisor_->GiveNic("wire", other, "").ok());
+}
+
+// A message that it has not received may hold the NIC's descriptor once more.
+TEST_F(ProcessHypervisorTest, TakesNoNicBackThatItsUserMayStillReceive) {
+  const std::string space = MakeNamespace();
+  ASSERT_TRUE(
+      hypervisor_->OpenNic("wire", {.interface = "tap0", .network_namespace = "/run/netns/" + space}).ok());
+  ASSERT_TRUE(
+      hypervisor_->OpenNic("next", {.interface = "tap1", .network_namespace = "/run/netns/" + space}).ok());
+  const DomainId id = CreateDomain();
+  ASSERT_TRUE(hypervisor_->GiveNic("wire", id, "").ok());
+  UpTo([&] { return Value(id, "data/nic") == "wire"; });
+  Order(id, "return unread");
+  ASSERT_TRUE(hypervisor_->GiveNic("next", id, "").ok());
+  UpTo([&] { return Value(id, "data/waits") == "1"; });
+  EXPECT_EQ(recorder_.returned.count("wire"), 0u);
+  EXPECT_TRUE(recorder_.violations.empty()) << "it may be honest";
+  UpTo([&] { return recorder_.returned["wire"] == id; });
 }
 
 TEST_F(ProcessHypervisorTest, ExplainsNicsThatCannotBeOpened) {

@@ -13,12 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "hypervisor/process/confinement.h"
 #include "hypervisor/process/image.h"
+#include "hypervisor/process/in_thread.h"
 #include "hypervisor/process/system_calls.h"
 
 namespace librettos::process {
@@ -46,7 +46,7 @@ absl::Status WriteProc(pid_t pid, absl::string_view file, absl::string_view text
 // thread only (the system call acts on one thread, unlike the function of libc).
 pid_t CloneConfined(const Confinement& confinement, int* pidfd, int* error) {
   pid_t pid = -1;
-  std::thread([&] {
+  const int refused = RunInThread([&] {
     if (syscall(SYS_setgroups, 0, nullptr) != 0) {
       *error = errno;
       return;
@@ -62,7 +62,8 @@ pid_t CloneConfined(const Confinement& confinement, int* pidfd, int* error) {
     pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
     if (pid == 0) ConfineAndExecute(confinement);
     *error = errno;
-  }).join();
+  });
+  if (refused != 0) *error = refused;
   return pid;
 }
 

@@ -10,13 +10,19 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <sstream>
 #include <string>
-#include <thread>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "hypervisor/process/in_thread.h"
 
 namespace librettos::process {
 namespace {
@@ -70,7 +76,7 @@ absl::Status Inside(const NicConfig& config, const std::function<absl::Status()>
   absl::StatusOr<Descriptor> space = OpenNamespace(config);
   if (!space.ok()) return space.status();
   absl::Status status;
-  std::thread([&] {
+  errno = RunInThread([&] {
     if (setns(space->get(), CLONE_NEWNET) == 0) {
       status = work();
     } else if (errno == EINVAL) {
@@ -79,8 +85,8 @@ absl::Status Inside(const NicConfig& config, const std::function<absl::Status()>
     } else {
       status = Errno(config, absl::StrCat("enter ", config.network_namespace));
     }
-  }).join();
-  return status;
+  });
+  return errno == 0 ? status : Errno(config, "start a thread");
 }
 
 ifreq RequestFor(const std::string& name) {
@@ -184,6 +190,31 @@ absl::StatusOr<uint32_t> TapMtu(const NicConfig& config) {
   });
   if (!status.ok()) return status;
   return mtu;
+}
+
+void DiscardReceived(int descriptor) {
+  // What fits into the interface's own queue and into the one before it (SetUp): more has come since.
+  constexpr int kMostWaiting = 2 * kTransmitQueueFrames;
+  char start[64];  // The rest of a frame goes with it.
+  for (int i = 0; i < kMostWaiting && read(descriptor, start, sizeof(start)) > 0; ++i) continue;
+}
+
+TapUse UseOfTap(pid_t pid, const std::string& interface) {
+  // Of Linux's tun_chr_show_fdinfo, and unix_show_fdinfo. Its threads share their descriptors: the system
+  // call filter lets no other kind be made.
+  const std::string open = absl::StrCat("iff:\t", interface, "\n");
+  constexpr absl::string_view kUnread = "scm_fds: ", kNothingUnread = "scm_fds: 0\n";
+  TapUse use = TapUse::kNone;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(absl::StrCat("/proc/", pid, "/fdinfo"), error);
+  for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error)) {
+    std::stringstream stream;
+    stream << std::ifstream(entry->path()).rdbuf();
+    const std::string text = stream.str();
+    if (absl::StrContains(text, open)) return TapUse::kOpen;
+    if (absl::StrContains(text, kUnread) && !absl::StrContains(text, kNothingUnread)) use = TapUse::kUnread;
+  }
+  return use;
 }
 
 absl::Status MakeTransient(int descriptor) {

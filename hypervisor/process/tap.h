@@ -2,6 +2,10 @@
 // namespace, so that the caller never leaves its own.
 #pragma once
 
+#include <sys/types.h>
+
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "hypervisor/hypervisor.h"
@@ -25,6 +29,18 @@ absl::Status CheckTap(int descriptor, const hypervisor::NicConfig& config);
 
 // The MTU of the interface behind `descriptor`.
 absl::StatusOr<uint32_t> TapMtu(const hypervisor::NicConfig& config);
+
+// Takes all that the interface has received so far, and forgets it. `descriptor` must not block.
+void DiscardReceived(int descriptor);
+
+enum class TapUse {
+  kNone,
+  kOpen,
+  kUnread,  // There are descriptors in what the process has not yet received, which may be of it.
+};
+// Whether the process has the interface of that name open, or could have. It says the same of one so named in
+// another namespace.
+TapUse UseOfTap(pid_t pid, const std::string& interface);
 
 // The interface goes when its last descriptor is closed.
 absl::Status MakeTransient(int descriptor);

@@ -1,6 +1,7 @@
-"""What the host does to the daemon: a full disk, no descriptors left, a broken state file, sockets removed. It says what is wrong,
+"""What the host does to the daemon: a full disk, no descriptors or processes left, a broken state file, sockets removed. It says what is wrong,
 what runs goes on, and once the cause is gone so does everything else."""
 import os
+import pathlib
 import resource
 import unittest
 
@@ -64,6 +65,48 @@ class EnvironmentTest(unittest.TestCase):
         if refused.returncode != 0:
             self.assertEqual(self.create("late", 100).returncode, 0)
         self.lab.wait_until("the guest runs", lambda: self.lab.describe("guest", "late")["status"]["state"] == "RUNNING")
+
+    def limit_processes(self):
+        """Neither the daemon nor what it starts may have more processes and threads than there are; returns what lifts that."""
+        root = pathlib.Path("/sys/fs/cgroup/pids")  # Version 1, or 2.
+        root = root if root.is_dir() else root.parent
+        group = root / f"lbr-{self.lab.tag}"
+        try:
+            group.mkdir()
+            (group / "pids.max").read_text()
+            (group / "cgroup.procs").write_text(str(self.lab.daemon.pid))
+        except OSError as error:
+            self.skipTest(f"no control group of processes can be made: {error}")
+        finally:
+            def remove():
+                self.lab.close()
+                for pid in (group / "cgroup.procs").read_text().split():
+                    (root / "cgroup.procs").write_text(pid)
+                group.rmdir()
+            self.addCleanup(lambda: group.is_dir() and remove())
+        (group / "pids.max").write_text((group / "pids.current").read_text())
+        return lambda: (group / "pids.max").write_text("max")
+
+    def test_no_processes(self):
+        lift = self.limit_processes()
+        refused = self.lab.ctl("guest", "create", "late", "--server", scenario.SERVER, "--address", "10.77.0.100/24", "--no-wait",
+                               "--", "echo", check=False)
+        self.assertEqual(refused.returncode, 0, refused.stderr)  # What is wanted was written down; it cannot be started.
+        late = self.lab.wait_until("it says why", lambda: (s := self.lab.describe("guest", "late")["status"]).get("message") and s)
+        self.assertEqual(late["state"], "DEGRADED")
+        self.assertIn("Resource temporarily unavailable", late["message"])
+        nic = self.lab.ctl("nic", "create", "late", "--tap", "late", "--netns", f"/run/netns/{self.lab.namespace('wire')}", check=False)
+        self.assertIn("Resource temporarily unavailable", nic.stderr + self.lab.ctl("nic", "describe", "late", check=False).stdout)
+        # A failover needs no new process; a new standby does.
+        before = scenario.server_status(self.lab)
+        self.lab.end_domain(before["activePid"])
+        self.lab.wait_until("the standby is active", lambda: (s := scenario.server_status(self.lab))["state"] == "ACTIVE" and
+                            s["activePid"] != before["activePid"])
+        self.assert_serves()
+        lift()
+        self.lab.wait_until("the guest runs", lambda: self.lab.describe("guest", "late")["status"]["state"] == "RUNNING")
+        scenario.standby_ready(self.lab)
+        self.assert_serves()
 
     def refuses_to_start(self):
         with self.assertRaises(RuntimeError) as raised:

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "guest/platform/process/test_daemon.h"
 #include "guest/platform/process/test_observers.h"
@@ -216,6 +217,29 @@ TEST(Control, SlowDaemonGetsAllInOrderOnceItReads) {
   ASSERT_EQ(all[kKeys].descriptors.size(), 1u);
   EXPECT_GE(fcntl(all[kKeys].descriptors[0].get(), F_GET_SEALS), 0);
   EXPECT_EQ(all[kKeys + 1].type(), WireType::kRevoke);
+}
+
+// All that a peer gets of a region is its descriptor.
+TEST(Control, APeerCanTakeNothingOfARegionAway) {
+  for (const bool writable : {true, false}) {
+    Domain domain(7);
+    Region* region = *domain.platform().Allocate(8192);
+    ASSERT_TRUE(region->GrantTo(9, writable).ok());
+    auto grants = Only(domain.Messages(), WireType::kGrant);
+    ASSERT_EQ(grants.size(), 1u);
+    const int memory = grants[0].descriptors.at(0).get();
+    EXPECT_NE(ftruncate(memory, 4096), 0);
+    EXPECT_NE(ftruncate(memory, 0), 0);
+    EXPECT_NE(ftruncate(memory, 16384), 0);
+    for (const int seal : {F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_SEAL}) {
+      EXPECT_NE(fcntl(memory, F_ADD_SEALS, seal), 0) << "it could stop the owner from granting it again";
+    }
+    void* mapped = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    EXPECT_EQ(mapped != MAP_FAILED, writable);
+    if (mapped != MAP_FAILED) munmap(mapped, 8192);
+    region->bytes()[8191] = std::byte{1};
+    EXPECT_TRUE(region->GrantTo(10, writable).ok());
+  }
 }
 
 TEST(Control, DaemonThatNeverReadsIsGivenUp) {

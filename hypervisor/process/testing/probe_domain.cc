@@ -1,6 +1,7 @@
 // A domain that publishes what it sees of the world, and does as /local/domain/<id>/control/do says:
-// "exit <status>", "crash", "return", "return and break", "break", "garbage", "forbidden", "call <name>",
-// "tighten". After each reconnection it declares its state anew.
+// "exit <status>", "crash", "return", "return and break", "return and keep", "close", "return unread",
+// "read <text>", "break", "garbage", "forbidden", "call <name>", "tighten". After each reconnection it
+// declares its state anew.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -174,6 +175,16 @@ void Break() {
   connection = -1;
 }
 
+// Takes all that its NIC has received; says in how many frames `text` stands.
+void ReadNic(const std::string& text) {
+  char frame[2048];
+  int found = 0;
+  for (ssize_t bytes; (bytes = read(nic_descriptor, frame, sizeof(frame))) > 0;) {
+    found += memmem(frame, static_cast<size_t>(bytes), text.data(), text.size()) != nullptr;
+  }
+  Send(WireType::kPublish, Key("data/found"), std::to_string(found));
+}
+
 void Obey(const std::string& order) {
   static std::string obeyed;  // Each connection tells of the order that stands.
   if (order == obeyed) return;
@@ -185,6 +196,22 @@ void Obey(const std::string& order) {
   if (order == "break") Break();
   if (order == "garbage") (void)!write(connection, "garbage", 7);
   if (order == "forbidden") Send(WireType::kPublish, "/local/domain/0/data/x", "1");
+  if (order.rfind("read ", 0) == 0) ReadNic(order.substr(5));
+  if (order == "close") {
+    close(nic_descriptor);
+    nic_descriptor = -1;
+  }
+  if (order == "return and keep") Send(WireType::kReturnDevice, nic, "", giving);
+  if (order == "return unread") {
+    // With something of the daemon's still to be received.
+    pollfd ready{connection, POLLIN, 0};
+    poll(&ready, 1, -1);
+    close(nic_descriptor);
+    nic_descriptor = -1;
+    Send(WireType::kReturnDevice, nic, "", giving);
+    Send(WireType::kPublish, Key("data/waits"), "1");
+    usleep(200'000);
+  }
   if (order == "return" || order == "return and break") {
     close(nic_descriptor);
     nic_descriptor = -1;

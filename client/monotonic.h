@@ -1,0 +1,16 @@
+// The clock for everything that lasts or ends. The wall clock, absl::Now(), can be set while somebody waits:
+// it is for what people are shown.
+#pragma once
+
+#include <chrono>
+
+#include "absl/time/time.h"
+
+namespace librettos {
+
+// Since an arbitrary start. Never goes back.
+inline absl::Duration Monotonic() {
+  return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+}  // namespace librettos
