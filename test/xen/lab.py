@@ -66,8 +66,9 @@ class XenLab(Lab):
     patience = 120
     mode_deadline = 100
     health_timeout = "60s"
-    # Each look is a program started in domain 0, whose one CPU also builds the domains that are waited for.
-    poll_interval = 0.25
+    # Each look is a program started in domain 0, whose one CPU also builds the domains that are waited for: librettosctl
+    # takes half a second of it, most of that to be linked.
+    poll_interval = 0.5
     # What still comes in by the old server's NIC is lost (docs/xen.md, "NICs").
     upgrade_keeps_all = False
     server_nics = ("wire0", "wire3")
