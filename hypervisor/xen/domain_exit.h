@@ -9,7 +9,7 @@
 namespace librettos::xen {
 
 // `reason`: sched.h, SHUTDOWN_*. `exit_status`, `panic`: data/exit and data/panic, empty if absent; the
-// domain wrote them, so they are untrusted. `registers`: DomainWatch::LastRegisters.
+// domain wrote them, so they are untrusted. `registers`: DomainWatch::LastRegisters, if it left neither.
 hypervisor::DomainExit ExitOf(unsigned reason, const std::string& exit_status, const std::string& panic,
                               const std::string& registers);
 

@@ -280,8 +280,10 @@ void XenHypervisor::CheckDomains() {
       continue;
     }
     const std::string data = BaseOf(id) + "/data/";
-    End(id, ExitOf(state->reason, xenstore_->Read(data + "exit").value_or(""),
-                   xenstore_->Read(data + "panic").value_or(""), watch_->LastRegisters(id)));
+    const std::string exit = xenstore_->Read(data + "exit").value_or("");
+    const std::string panic = xenstore_->Read(data + "panic").value_or("");
+    const std::string registers = exit.empty() && panic.empty() ? watch_->LastRegisters(id) : "";
+    End(id, ExitOf(state->reason, exit, panic, registers));
   }
 }
 
@@ -314,16 +316,19 @@ void XenHypervisor::End(DomainId id, const DomainExit& exit) {
 }
 
 void XenHypervisor::DestroyForGood(DomainId id) {
-  dying_.insert(id);
+  // Not once more for each attempt.
+  if (dying_.insert(id).second) loop_.After(kDestroyTime, [this, id] { ForgetIfGone(id); });
   builder_->Destroy(id, DiskOf(id), [this, id](absl::Status status) {
+    if (!dying_.contains(id)) return;  // See ForgetIfGone.
     if (!status.ok()) {
       Complain(status);
-      loop_.After(kDestroyRetry, [this, id] { DestroyForGood(id); });
+      loop_.After(kDestroyRetry, [this, id] {
+        if (dying_.contains(id)) DestroyForGood(id);
+      });
       return;
     }
     Forget(id);
   });
-  loop_.After(kDestroyTime, [this, id] { ForgetIfGone(id); });
 }
 
 // libxl was seen not to come back from the destruction of a domain that was gone: what counts is Xen's word,
@@ -339,7 +344,7 @@ void XenHypervisor::ForgetIfGone(DomainId id) {
 }
 
 void XenHypervisor::Forget(DomainId id) {
-  if (dying_.erase(id) == 0) return;
+  dying_.erase(id);
   records_->Remove(id);
   pci_->DomainGone(id);
 }

@@ -29,13 +29,12 @@ UNIT = "packaging/librettosd.service"
 LOGS = {  # Name of a log and the command in domain 0 that prints it.
     "xl-dmesg.txt": "xl dmesg",
     "xl-list.txt": "xl list; xl list -l; xl info; xl pci-assignable-list",
-    "processes.txt": "ps axww -o pid,ppid,stat,etimes,wchan:24,args",
     "xenstore.txt": "xenstore-ls -fp",
     "statistics.txt": "librettosctl stats",
     "journal.txt": "journalctl --no-pager",
     "dmesg.txt": "dmesg",
-    "threads.txt": "ps -eLo pid,ppid,tid,stat,wchan:24,time,args | grep -v '\\]$'; for pid in $(pidof librettosd); do "
-                   "for task in /proc/$pid/task/*; do echo $task; cat $task/syscall $task/stack; done; done",
+    "threads.txt": "ps -eLww -o pid,ppid,tid,stat,etimes,wchan:24,args; for task in /proc/$(pidof librettosd)/task/*; do "
+                   "echo $task; cat $task/syscall $task/stack; done",
     "logs.tar": "tar c -C /var/log xen librettos 2>/dev/null",
 }
 SSH = ("-F", "none", "-c", "aes128-ctr", "-m", "umac-64-etm@openssh.com", "-o", "StrictHostKeyChecking=no",
