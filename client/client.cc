@@ -26,7 +26,7 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 constexpr int kMaxAnswerBytes = 64 << 20;
 
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
-  if (timeout >= absl::Hours(24 * 365)) return;
+  if (timeout >= kEndless) return;
   context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                     gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout), GPR_TIMESPAN)));
 }

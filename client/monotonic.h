@@ -13,4 +13,7 @@ inline absl::Duration Monotonic() {
   return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
 }
 
+// A time-out of so long or longer is none: what counts nanoseconds since the start cannot hold any.
+inline constexpr absl::Duration kEndless = absl::Hours(24 * 365);
+
 }  // namespace librettos

@@ -6,14 +6,10 @@
 #include <utility>
 
 #include "client/error.h"
+#include "client/monotonic.h"
 #include "grpcpp/client_context.h"
 
 namespace librettos {
-namespace {
-
-constexpr absl::Duration kEndless = absl::Hours(24 * 365);
-
-}  // namespace
 
 class Watch::State {
  public:
