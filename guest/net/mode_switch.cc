@@ -114,12 +114,16 @@ void ModeSwitch::BeginClosing(Nanoseconds pause, std::string_view reason) {
   step_at_ = Now();
 }
 
+void ModeSwitch::RestAfterStep(Nanoseconds began) {
+  const Nanoseconds now = Now();
+  step_at_ = now + std::max(kStepPause, now - began);
+}
+
 void ModeSwitch::TickClosing(Nanoseconds now) {
   if (now < step_at_) return;
   const Nanoseconds before = Now();
   const bool closed = closing_->CloseStep();
-  const Nanoseconds after = Now();
-  step_at_ = after + std::max(kOpeningPause, after - before);
+  RestAfterStep(before);
   if (!closed) return;
   closing_.reset();
   FAULT_POINT("guest.nic-closed");
@@ -202,8 +206,7 @@ void ModeSwitch::TickOpening(Nanoseconds now) {
     auto step = opening_->Step();
     if (!step.ok()) return CancelOpening((Text() << "nic-" << ToString(step.error())).view());
     nic = *step;
-    const Nanoseconds after = Now();
-    step_at_ = after + std::max(kOpeningPause, after - before);
+    RestAfterStep(before);
   }
   if (!nic) {
     if (now >= deadline_) CancelOpening("open-timeout");

@@ -29,7 +29,7 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   static constexpr Nanoseconds kQuiet = 20'000'000;  // The NIC must have been silent for so long.
   // Between two steps of an opening or a closing; at least as long as the step before took, so that traffic
   // has half the time even where a step is slow.
-  static constexpr Nanoseconds kOpeningPause = 200'000;
+  static constexpr Nanoseconds kStepPause = 200'000;
   // A NIC that no change asks for goes back after so long: it came too late. The request for one may come
   // after it, but not by much.
   static constexpr Nanoseconds kUnclaimed = 5'000'000'000;
@@ -67,6 +67,7 @@ class ModeSwitch final : private RegistryObserver, private DeviceObserver {
   void CloseNic();  // At once, and waits.
   void BeginClosing(Nanoseconds pause, std::string_view reason);
   void TickClosing(Nanoseconds now);
+  void RestAfterStep(Nanoseconds began);  // See kStepPause.
   void ReturnDevice(std::string_view name);
   bool settled() const { return !pending_ && (mode_ == Mode::kServer || mode_ == Mode::kDirect); }
   bool HasUnclaimed() const { return device_count_ > (in_use_[0] ? 1 : 0); }

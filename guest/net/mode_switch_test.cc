@@ -163,7 +163,7 @@ TEST_F(ModeSwitchTest, WhileTheNicIsBeingOpenedTheServerForwards) {
     SendNumber(number);
     world_.Turn();
     EXPECT_EQ(ByChannel(), std::vector<int>({number})) << "not held back";
-    world_.Advance(ModeSwitch::kOpeningPause);
+    world_.Advance(ModeSwitch::kStepPause);
   }
   EXPECT_EQ(world_.DataMode(), "direct 1 0 0");
   fake::SetOpeningSteps(0);
@@ -184,7 +184,7 @@ TEST_F(ModeSwitchTest, WhileTheNicIsBeingClosedTheServerForwards) {
     SendNumber(number);
     world_.Turn();
     EXPECT_EQ(ByChannel(), std::vector<int>({number})) << "not held back";
-    world_.Advance(ModeSwitch::kOpeningPause);
+    world_.Advance(ModeSwitch::kStepPause);
   }
   EXPECT_EQ(world_.DataMode(), "server 2 0 0");
   EXPECT_EQ(fake::OpenNics(), 0);
