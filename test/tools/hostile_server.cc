@@ -26,6 +26,7 @@
 #include "guest/channel/control.h"
 #include "guest/channel/layout.h"
 #include "guest/channel/text.h"
+#include "guest/net/headers.h"
 #include "guest/platform/statistics.h"
 #include "netserver/server.h"
 #include "test/tools/server_tap.h"
@@ -77,7 +78,7 @@ class Attack {
  private:
   bool Ruin(std::span<std::byte> memory) {
     auto* header = reinterpret_cast<Header*>(memory.data());
-    const Geometry geometry = kGeometry;
+    const Geometry& geometry = kGeometry;
     if (memory.size() != geometry.total_bytes()) return true;
     const Ring receive = RingAt(memory, geometry, true);
     const Ring transmit = RingAt(memory, geometry, false);
@@ -148,7 +149,8 @@ class Attack {
     memcpy(frame, ring.slots, kHeaders);  // Of a frame that was for it.
     constexpr uint8_t kProtocols[] = {1, 2, 17, 58};
     frame[23] = std::byte{kProtocols[(kind >> 40) % sizeof(kProtocols)]};
-    SumHeader(frame + 14);
+    guest::Store16(frame + 24, 0);
+    guest::Store16(frame + 24, static_cast<uint16_t>(~guest::Fold(guest::Sum(frame + 14, 20))));
     Descriptor descriptor = Entry(slot, length);
     if (kind & 1) descriptor.flags |= channel::kChecksumValid;
     if (kind & 2) {
@@ -162,16 +164,6 @@ class Attack {
     }
     descriptor.header_bytes = static_cast<uint16_t>((kind >> 32) % (length + 1u));
     Send(ring, geometry, descriptor);
-  }
-  // RFC 1071, of an IPv4 header without options.
-  static void SumHeader(std::byte* header) {
-    header[10] = header[11] = {};
-    uint32_t sum = 0;
-    for (int i = 0; i < 20; i += 2)
-      sum += static_cast<uint32_t>(header[i]) << 8 | static_cast<uint32_t>(header[i + 1]);
-    while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-    header[10] = static_cast<std::byte>(~sum >> 8);
-    header[11] = static_cast<std::byte>(~sum);
   }
 
   // Between what is right and what is not, without an end.

@@ -39,17 +39,11 @@ class ServerTap final : public Platform, private Registry {
     return region;
   }
   void Map(DomainId owner, GrantRef ref, size_t bytes, bool writable, MapObserver* observer) override {
-    requests_.push_back({});
-    requests_.back().tap = this;
-    requests_.back().observer = observer;
-    real_.Map(owner, ref, bytes, writable, &requests_.back());
+    real_.Map(owner, ref, bytes, writable, AskedFor(requests_, observer));
   }
   Result<EventPort*> Offer(DomainId peer) override { return real_.Offer(peer); }
   void Bind(DomainId owner, PortNumber port, BindObserver* observer) override {
-    binds_.push_back({});
-    binds_.back().tap = this;
-    binds_.back().observer = observer;
-    real_.Bind(owner, port, &binds_.back());
+    real_.Bind(owner, port, AskedFor(binds_, observer));
   }
   void Cancel(MapObserver* observer) override { CancelIn(requests_, observer); }
   void Cancel(BindObserver* observer) override { CancelIn(binds_, observer); }
@@ -82,11 +76,7 @@ class ServerTap final : public Platform, private Registry {
   struct Request final : MapObserver {
     void OnMapped(Result<Mapping*> mapping) override {
       if (!mapping.ok()) return observer->OnMapped(mapping);
-      auto* tapped = new TappedMapping;
-      tapped->tap = tap;
-      tapped->real = *mapping;
-      tap->mappings_.push_back(tapped);
-      observer->OnMapped(static_cast<Mapping*>(tapped));
+      observer->OnMapped(static_cast<Mapping*>(tap->Tapped<TappedMapping>(*mapping, tap->mappings_)));
     }
     ServerTap* tap;
     MapObserver* observer;
@@ -94,15 +84,28 @@ class ServerTap final : public Platform, private Registry {
   struct Binding final : BindObserver {
     void OnBound(Result<EventPort*> port) override {
       if (!port.ok()) return observer->OnBound(port);
-      auto* tapped = new TappedPort;
-      tapped->tap = tap;
-      tapped->real = *port;
-      tap->ports_.push_back(tapped);
-      observer->OnBound(static_cast<EventPort*>(tapped));
+      observer->OnBound(static_cast<EventPort*>(tap->Tapped<TappedPort>(*port, tap->ports_)));
     }
     ServerTap* tap;
     BindObserver* observer;
   };
+  // The observer to give to the real platform for one of the server's.
+  template <class List, class Observer>
+  typename List::pointer AskedFor(List& list, Observer* observer) {
+    auto& item = list.emplace_back();
+    item.tap = this;
+    item.observer = observer;
+    return &item;
+  }
+  // What the server gets for what the real platform gave.
+  template <class Kind, class Real, class List>
+  Kind* Tapped(Real* real, List& list) {
+    auto* tapped = new Kind;
+    tapped->tap = this;
+    tapped->real = real;
+    list.push_back(tapped);
+    return tapped;
+  }
   template <class List, class Observer>
   void CancelIn(List& list, Observer* observer) {
     for (auto& item : list) {
