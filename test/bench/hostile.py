@@ -16,7 +16,7 @@ import time
 from lib import scenario
 from lib.lab import Lab, run
 from lib.processes import cpu_seconds
-from lib.streams import UdpStream, download_mbit_per_s, make_file, percentile
+from lib.streams import UdpStream, download_mbit_per_s, percentile
 
 SIZE_MIB = 512
 ALONE = "alone"
@@ -96,15 +96,13 @@ def main():
     options = parser.parse_args()
     modes = options.modes.split(",")
     with Lab() as lab:
-        files = lab.directory / "files"
-        files.mkdir()
-        make_file(files / "file", SIZE_MIB << 20)
-        make_file(files / "part", SIZE_MIB << 18)  # So that the peer ends soon after its time.
+        lab.make_file("file", SIZE_MIB)
+        lab.make_file("part", SIZE_MIB // 4)  # So that the peer ends soon after its time.
         lab.start_daemon()
         scenario.create_nics(lab, "wire0")
         lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0", "--shared", f"{SHARED_IP}/24")
         web = scenario.ADDRESS[scenario.WEB][0]
-        lab.ctl("guest", "create", scenario.WEB, "--server", scenario.SERVER, "--address", f"{web}/24", "--files", files, "--", "http")
+        lab.ctl("guest", "create", scenario.WEB, "--server", scenario.SERVER, "--address", f"{web}/24", "--files", lab.files, "--", "http")
         run("ip", "-n", lab.namespace("client"), "neigh", "replace", HOSTILE_IP, "lladdr", HOSTILE_MAC, "dev", "eth0")
         neighbour = lab.describe("guest", scenario.WEB)["status"]
         rates, cpu, counters = {}, {}, {}
@@ -118,7 +116,7 @@ def main():
         for _ in range(options.rounds):
             for mode in modes:
                 download(ALONE)
-                beside = Peer(lab, files) if mode == PEER else Hostile(lab, mode, neighbour)
+                beside = Peer(lab, lab.files) if mode == PEER else Hostile(lab, mode, neighbour)
                 with beside:
                     download(mode)
                 counters[mode] = beside.counters

@@ -12,7 +12,7 @@ import time
 from lib import scenario
 from lib.lab import Lab, run
 from lib.link import Link
-from lib.streams import make_file, percentile
+from lib.streams import percentile
 
 SIZE_MIB = 1024
 KERNEL_IP = "10.77.0.9"
@@ -37,16 +37,14 @@ def main():
     parser.add_argument("--loss", default="0,1,10", help="per mille, comma-separated")
     options = parser.parse_args()
     with Lab() as lab:
-        files = lab.directory / "files"
-        files.mkdir()
-        make_file(files / "file", SIZE_MIB << 20)
+        lab.make_file("file", SIZE_MIB)
         lab.start_daemon()
-        scenario.build(lab, files)
+        scenario.build(lab, lab.files)
         lab.add_host("kernel", int(KERNEL_IP.rsplit(".", 1)[1]))
         lab.client("sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1", host="kernel")
         # By the route: the host's default may be another, and a namespace need not be allowed to change it.
         run("ip", "-n", lab.namespace("kernel"), "route", "replace", "10.77.0.0/24", "dev", "eth0", "src", KERNEL_IP, "congctl", "cubic")
-        kernel = lab.client_start(lab.binary("guest/apps/testing/guest_on_kernel_sockets"), files, "http", host="kernel",
+        kernel = lab.client_start(lab.binary("guest/apps/testing/guest_on_kernel_sockets"), lab.files, "http", host="kernel",
                                   stderr=subprocess.DEVNULL)
         time.sleep(0.5)
         senders = {"guest": scenario.ADDRESS[scenario.WEB][0], "kernel": KERNEL_IP}

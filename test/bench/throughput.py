@@ -12,7 +12,7 @@ import time
 
 from lib import scenario
 from lib.lab import Lab
-from lib.streams import download_mbit_per_s, make_file, percentile
+from lib.streams import download_mbit_per_s, percentile
 
 SIZE_MIB = 512
 
@@ -30,13 +30,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     with Lab() as lab:
-        files = lab.directory / "files"
-        files.mkdir()
-        make_file(files / "file", SIZE_MIB << 20)
+        lab.make_file("file", SIZE_MIB)
         lab.start_daemon()
-        scenario.build(lab, files)
+        scenario.build(lab, lab.files)
         lab.add_host("kernel", 9)
-        kernel = lab.client_start(lab.binary("guest/apps/testing/guest_on_kernel_sockets"), files, "http", host="kernel")
+        kernel = lab.client_start(lab.binary("guest/apps/testing/guest_on_kernel_sockets"), lab.files, "http", host="kernel")
         time.sleep(0.5)
         web = scenario.ADDRESS[scenario.WEB][0]
         guest, server = lab.describe("guest", scenario.WEB)["status"]["pid"], scenario.server_status(lab)["activePid"]

@@ -6,9 +6,8 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab
-from lib.streams import Downloads, UdpStream, make_file
+from lib.streams import Downloads, UdpStream
 
-SIZE = 64 << 20
 LIMIT = "8M"  # So that a download lasts longer than any one server.
 ATTACK = 2  # Seconds; its servers attack from 0.3 s on, once a second.
 SHARED = "10.77.0.20"
@@ -20,11 +19,9 @@ class HostileServerTest(unittest.TestCase):
     def setUpClass(cls):
         cls.lab = lab = Lab().__enter__()
         cls.addClassCleanup(lab.close)
-        files = lab.directory / "files"
-        files.mkdir()
-        cls.sha256 = make_file(files / "file", SIZE)
+        cls.sha256 = lab.make_file("file", 64)
         lab.start_daemon()
-        scenario.build(lab, files, "--shared", f"{SHARED}/24")
+        scenario.build(lab, lab.files, "--shared", f"{SHARED}/24")
         lab.ctl("guest", "create", "sharer", "--server", scenario.SERVER, "--", "echo")
 
     def setUp(self):

@@ -5,7 +5,7 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab
-from lib.streams import Downloads, UdpStream, make_file
+from lib.streams import Downloads, UdpStream
 
 SHARED = "10.77.0.2"
 
@@ -15,9 +15,8 @@ class SeveralCpusTest(unittest.TestCase):
     def setUpClass(cls):
         cls.lab = Lab().__enter__()
         cls.addClassCleanup(cls.lab.close)
-        cls.files = cls.lab.directory / "files"
-        cls.files.mkdir()
-        cls.sha256 = make_file(cls.files / "file", 256 << 20)
+        cls.sha256 = cls.lab.make_file("file", 256)
+        cls.files = cls.lab.files
         (cls.files / "small").write_bytes(b"x" * 1000)
         cls.lab.start_daemon()
         scenario.create_nics(cls.lab, "wire0", "wire1", "wire2")

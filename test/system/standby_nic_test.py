@@ -3,7 +3,7 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab
-from lib.streams import Downloads, UdpStream, make_file, percentile
+from lib.streams import Downloads, UdpStream, percentile
 
 EVENTS = 10
 SHARED = "10.77.0.2"
@@ -14,13 +14,11 @@ class StandbyNicTest(unittest.TestCase):
     def setUpClass(cls):
         cls.lab = lab = Lab().__enter__()
         cls.addClassCleanup(lab.close)
-        files = lab.directory / "files"
-        files.mkdir()
-        cls.sha256 = make_file(files / "file", 64 << 20)
+        cls.sha256 = lab.make_file("file", 64)
         lab.start_daemon()
         scenario.create_nics(lab, "wire0", "spare0")
         lab.ctl("server", "create", scenario.SERVER, "--nic", "wire0", "--standby-nic", "spare0", "--shared", f"{SHARED}/24")
-        for name, program in ((scenario.WEB, ["--files", str(files), "--", "http"]), (scenario.ECHO, ["--", "echo"])):
+        for name, program in ((scenario.WEB, ["--files", str(lab.files), "--", "http"]), (scenario.ECHO, ["--", "echo"])):
             ipv4, ipv6 = scenario.ADDRESS[name]
             lab.ctl("guest", "create", name, "--server", scenario.SERVER, "--address", f"{ipv4}/24", "--address", f"{ipv6}/64",
                     *program)

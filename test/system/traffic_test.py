@@ -6,7 +6,7 @@ import unittest
 
 from lib import runner, scenario
 from lib.lab import Lab, kill
-from lib.streams import Downloads, UdpStream, make_file
+from lib.streams import Downloads, UdpStream
 
 SHARED = "10.77.0.2"
 
@@ -36,9 +36,8 @@ class TrafficTest(unittest.TestCase):
     def setUpClass(cls):
         cls.lab = Lab().__enter__()
         cls.addClassCleanup(cls.lab.close)
-        files = cls.lab.directory / "files"
-        files.mkdir()
-        cls.sha256 = make_file(files / "file", 1 << 30)
+        cls.sha256 = cls.lab.make_file("file", 1024)
+        files = cls.lab.files
         (files / "small").write_bytes(b"x" * 1000)
         cls.files = files
         cls.lab.start_daemon()
